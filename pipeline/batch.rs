@@ -1,0 +1,78 @@
+//! Batches: what travels in channels.
+
+use crate::ack::Acks;
+use crate::model::{Origin, SeriesTable};
+use crate::value::{Exemplar, Point};
+use std::sync::Arc;
+
+/// Points of one origin whose series are in one table.
+#[derive(Clone, Debug)]
+pub struct PointGroup {
+    /// Where the points come from.
+    pub origin: Arc<Origin>,
+    /// What [`Point::series`] indexes.
+    pub table: Arc<SeriesTable>,
+    /// The points, in order of arrival.
+    pub points: Vec<Point>,
+    /// Examples of some of the points.
+    pub exemplars: Vec<Exemplar>,
+}
+
+impl PointGroup {
+    /// A group without exemplars.
+    pub fn new(origin: Arc<Origin>, table: Arc<SeriesTable>, points: Vec<Point>) -> Self {
+        Self { origin, table, points, exemplars: Vec::new() }
+    }
+}
+
+/// Groups of points in order of arrival, and who waits to hear what became of them.
+///
+/// A clone shares the groups; [`MetricBatch::groups_mut`] copies them only if somebody else holds them too.
+#[derive(Clone, Debug, Default)]
+pub struct MetricBatch {
+    groups: Arc<Vec<PointGroup>>,
+    points: usize,
+    /// Handles to answer when the batch is delivered, written to disk, or dropped.
+    pub acks: Acks,
+}
+
+impl MetricBatch {
+    /// A batch that nobody waits for.
+    pub fn new(groups: Vec<PointGroup>) -> Self {
+        let points = groups.iter().map(|g| g.points.len()).sum();
+        Self { groups: Arc::new(groups), points, acks: Acks::default() }
+    }
+
+    /// A batch whose fate is reported to `acks`.
+    pub fn with_acks(groups: Vec<PointGroup>, acks: Acks) -> Self {
+        Self { acks, ..Self::new(groups) }
+    }
+
+    /// Its groups.
+    pub fn groups(&self) -> &[PointGroup] {
+        &self.groups
+    }
+
+    /// Number of points.
+    pub fn len(&self) -> usize {
+        self.points
+    }
+
+    /// Whether there is no point.
+    pub fn is_empty(&self) -> bool {
+        self.points == 0
+    }
+
+    /// Changes the groups in place, copying them first if they are shared.
+    pub fn groups_mut<R>(&mut self, change: impl FnOnce(&mut Vec<PointGroup>) -> R) -> R {
+        let groups = Arc::make_mut(&mut self.groups);
+        let result = change(groups);
+        self.points = groups.iter().map(|g| g.points.len()).sum();
+        result
+    }
+
+    /// The groups and the acknowledgements, copying the groups only if they are shared.
+    pub fn into_parts(self) -> (Vec<PointGroup>, Acks) {
+        (Arc::try_unwrap(self.groups).unwrap_or_else(|shared| (*shared).clone()), self.acks)
+    }
+}

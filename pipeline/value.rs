@@ -1,0 +1,131 @@
+//! Points and their values.
+
+use crate::attributes::Attributes;
+
+/// One measurement of one series.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Point {
+    /// Index of the series in the table of the [`crate::PointGroup`] that holds the point.
+    pub series: u32,
+    /// OTLP `DataPointFlags` as received, without the no-recorded-value bit, which [`Value`] expresses.
+    pub flags: u32,
+    /// When it was measured, in nanoseconds since the Unix epoch.
+    pub time: i64,
+    /// Since when a cumulative value counts, in nanoseconds since the Unix epoch; 0 if unknown.
+    pub start: i64,
+    /// The value.
+    pub value: Value,
+}
+
+/// The value of a point.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Value {
+    /// A double.
+    Float(f64),
+    /// An integer.
+    Int(i64),
+    /// A whole histogram with explicit bounds.
+    Histogram(Box<Histogram>),
+    /// A whole exponential histogram.
+    ExponentialHistogram(Box<ExponentialHistogram>),
+    /// A whole summary.
+    Summary(Box<Summary>),
+    /// The series ended or has a gap here: OTLP's no-recorded-value flag, Prometheus' stale marker.
+    NoRecordedValue,
+}
+
+/// A histogram with explicit bounds.
+#[derive(Clone, Debug, PartialEq, Default)]
+pub struct Histogram {
+    /// Number of observations.
+    pub count: u64,
+    /// Sum of observations, where known.
+    pub sum: Option<f64>,
+    /// Smallest observation, where known.
+    pub min: Option<f64>,
+    /// Largest observation, where known.
+    pub max: Option<f64>,
+    /// Upper bounds, ascending, without +Inf.
+    pub bounds: Box<[f64]>,
+    /// Observations per bucket (not cumulative); one more than `bounds`, or none.
+    pub bucket_counts: Box<[u64]>,
+}
+
+/// One side of an exponential histogram.
+#[derive(Clone, Debug, PartialEq, Default)]
+pub struct ExponentialBuckets {
+    /// Index of the first bucket.
+    pub offset: i32,
+    /// Observations per bucket.
+    pub counts: Box<[u64]>,
+}
+
+/// A histogram with exponential bounds.
+#[derive(Clone, Debug, PartialEq, Default)]
+pub struct ExponentialHistogram {
+    /// Number of observations.
+    pub count: u64,
+    /// Sum of observations, where known.
+    pub sum: Option<f64>,
+    /// Smallest observation, where known.
+    pub min: Option<f64>,
+    /// Largest observation, where known.
+    pub max: Option<f64>,
+    /// Resolution: the base is 2^(2^-scale).
+    pub scale: i32,
+    /// Observations within `zero_threshold` of zero.
+    pub zero_count: u64,
+    /// Width of the zero bucket.
+    pub zero_threshold: f64,
+    /// Buckets above zero.
+    pub positive: ExponentialBuckets,
+    /// Buckets below zero.
+    pub negative: ExponentialBuckets,
+}
+
+/// A summary.
+#[derive(Clone, Debug, PartialEq, Default)]
+pub struct Summary {
+    /// Number of observations.
+    pub count: u64,
+    /// Sum of observations.
+    pub sum: f64,
+    /// Pairs of quantile and value.
+    pub quantiles: Box<[(f64, f64)]>,
+}
+
+/// An example of what a point counts.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Exemplar {
+    /// Index, in the group, of the point it belongs to.
+    pub point: u32,
+    /// When it was observed, in nanoseconds since the Unix epoch.
+    pub time: i64,
+    /// The observed value.
+    pub value: ExemplarValue,
+    /// Trace id; empty or 16 bytes.
+    pub trace_id: Box<[u8]>,
+    /// Span id; empty or 8 bytes.
+    pub span_id: Box<[u8]>,
+    /// Attributes that are not on the point.
+    pub attributes: Attributes,
+}
+
+/// The observed value of an exemplar.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum ExemplarValue {
+    /// A double.
+    Float(f64),
+    /// An integer.
+    Int(i64),
+}
+
+impl ExemplarValue {
+    /// The value as a double.
+    pub fn as_f64(self) -> f64 {
+        match self {
+            Self::Float(f) => f,
+            Self::Int(i) => i as f64,
+        }
+    }
+}
