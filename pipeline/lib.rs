@@ -21,5 +21,6 @@ pub use ack::{Ack, AckOutcome, Acks};
 pub use attributes::{AttributeValue, Attributes, AttributesBuilder};
 pub use batch::{MetricBatch, PointGroup};
 pub use channel::{Gate, Input, Output, SendError};
-pub use model::{Family, FamilyKind, Origin, Part, Resource, Scope, Series, SeriesTable, Temporality};
+pub use intern::Slot;
+pub use model::{Family, FamilyKind, Origin, Part, Resource, Scope, Series, SeriesTable, Source, Temporality};
 pub use value::{Exemplar, ExponentialHistogram, Histogram, Point, Summary, Value};

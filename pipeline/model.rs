@@ -151,11 +151,25 @@ pub struct Scope {
     pub dropped_attributes: u32,
 }
 
+/// Which protocol points came by, hence whose naming rules their names follow already.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
+pub enum Source {
+    /// OTLP, or anything else that speaks OpenTelemetry's names.
+    #[default]
+    Otlp,
+    /// A Prometheus scrape.
+    Scrape,
+    /// Prometheus remote write.
+    RemoteWrite,
+}
+
 /// Where points come from: one half of a series' identity. Interned; compare with [`Arc::ptr_eq`].
 #[derive(Debug, Default)]
 pub struct Origin {
     slot: Slot,
     hash: u64,
+    /// Which protocol the points came by.
+    pub source: Source,
     /// Resource; `job` and `instance` are its `service.name` and `service.instance.id`.
     pub resource: Resource,
     /// Scope.
@@ -166,7 +180,7 @@ pub struct Origin {
 
 impl Origin {
     /// The interned origin of these parts.
-    pub fn intern(resource: Resource, scope: Scope, labels: Attributes) -> Arc<Self> {
+    pub fn intern(source: Source, resource: Resource, scope: Scope, labels: Attributes) -> Arc<Self> {
         let mut hasher = StableHasher::default();
         hash_attributes(&mut hasher, &resource.attributes);
         hasher.str(&resource.schema_url);
@@ -175,7 +189,7 @@ impl Origin {
         hash_attributes(&mut hasher, &scope.attributes);
         hash_attributes(&mut hasher, &labels);
         let hash = hasher.finish();
-        Self::pool().intern(Self { slot: Slot::default(), hash, resource, scope, labels })
+        Self::pool().intern(Self { slot: Slot::default(), hash, source, resource, scope, labels })
     }
 
     /// Dense id for side tables; check its generation before believing an entry.
@@ -332,7 +346,10 @@ macro_rules! interned {
     };
 }
 
-interned!(Origin, ORIGINS, |a, b| a.resource == b.resource && a.scope == b.scope && a.labels == b.labels);
+interned!(Origin, ORIGINS, |a, b| a.source == b.source
+    && a.resource == b.resource
+    && a.scope == b.scope
+    && a.labels == b.labels);
 interned!(Series, SERIES, |a, b| a.name == b.name
     && a.part == b.part
     && a.attributes == b.attributes
