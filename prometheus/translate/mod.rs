@@ -1,1 +1,4 @@
-//! Translation between OTLP and Prometheus data.
+//! Translation between the names of OTLP and those of Prometheus.
+
+#[cfg(test)]
+pub(crate) mod vectors;

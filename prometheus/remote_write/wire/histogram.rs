@@ -105,6 +105,11 @@ pub(super) fn put_histogram_body(out: &mut Vec<u8>, histogram: &NativeHistogram)
     put_packed_doubles(out, 16, &histogram.custom_values);
 }
 
+/// Appends the field that only version 2.0 has; its number is the last one.
+pub(super) fn put_start_timestamp(out: &mut Vec<u8>, histogram: &NativeHistogram) {
+    put_nonzero(out, 17, histogram.start_timestamp_ms.cast_unsigned());
+}
+
 fn put_count(out: &mut Vec<u8>, [int, float]: [u32; 2], count: Option<HistogramCount>) {
     match count {
         Some(HistogramCount::Int(count)) => put_varint_field(out, int, count),

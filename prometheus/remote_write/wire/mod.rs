@@ -5,12 +5,27 @@
 //! for every sample. Field numbers are those of `prometheus.WriteRequest` and
 //! `io.prometheus.write.v2.Request`.
 
+mod decode;
+mod decode_v1;
+mod decode_v2;
 pub mod encode;
-pub mod histogram;
+mod histogram;
+mod histogram_read;
+mod read;
 pub mod v1;
+pub mod v2;
 
+#[cfg(test)]
+mod decode_tests;
 #[cfg(test)]
 mod tests;
 
+pub use decode::{
+    DecodeError, DecodeLimits, Exemplar, FamilyMetadata, LabelBytes, Place, Rejection, Sample, SeriesError,
+    SeriesMetadata, TimeSeries, WriteVisitor,
+};
+pub use decode_v1::decode_v1;
+pub use decode_v2::decode_v2;
 pub use histogram::{BucketSpan, Buckets, HistogramCount, NativeHistogram, ResetHint};
+pub use read::WireError;
 pub use v1::{MetricType, TimestampField};
