@@ -1,0 +1,7 @@
+//! Tests of the configuration language.
+#![expect(clippy::unwrap_used, reason = "tests")]
+
+mod decoding;
+mod parsing;
+mod printing;
+mod values;
