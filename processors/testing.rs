@@ -1,0 +1,116 @@
+//! What the tests of all processors need: a context, telemetry, and a pipeline of one processor.
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
+
+use pipeline::channel::{Input, Output, channel_of};
+use pipeline::component::{Build, BuildContext, Factory, Processor, ProcessorContext, Program, Shared};
+use pipeline::config::{Node, parse};
+use pipeline::telemetry::Telemetry;
+use pipeline::{
+    Attributes, Exemplar, Family, MetricBatch, Origin, Part, Point, PointGroup, Resource, Scope, Series, SeriesTable,
+    Source, Value,
+};
+use std::sync::Arc;
+
+/// A context for a component called `id`.
+pub(crate) fn context(id: &str) -> BuildContext {
+    BuildContext {
+        id: id.parse().unwrap(),
+        program: Program { name: "oxidot", version: "0" },
+        telemetry: Telemetry::default(),
+        shared: Shared::default(),
+    }
+}
+
+/// A configuration block.
+pub(crate) fn node(yaml: &str) -> Node {
+    parse(yaml, "test.yaml").unwrap()
+}
+
+/// The problems of a configuration block, without their places.
+pub(crate) fn problems(factory: &Factory, yaml: &str) -> Vec<String> {
+    match (factory.validate)(&node(yaml)) {
+        Ok(()) => Vec::new(),
+        Err(errors) => errors.iter().map(|error| error.message.clone()).collect(),
+    }
+}
+
+/// The processor of a configuration block.
+pub(crate) fn build(factory: &Factory, yaml: &str, context: &BuildContext) -> Box<dyn Processor> {
+    let Build::Processor(build) = factory.build else { panic!("a processor") };
+    build(&node(yaml), context).unwrap()
+}
+
+/// A processor that runs, with both its ends.
+pub(crate) struct Running {
+    pub(crate) input: Option<Output>,
+    pub(crate) output: Input,
+    task: tokio::task::JoinHandle<()>,
+}
+
+impl Running {
+    /// Starts it between channels that hold `capacity` batches.
+    pub(crate) fn start(processor: Box<dyn Processor>, capacity: usize) -> Self {
+        let gates = processor.gate().into_iter().collect();
+        let (entry, input) = channel_of(capacity);
+        let (out, output) = channel_of(capacity);
+        let context = ProcessorContext { input, output: Output::to(vec![out]) };
+        let task = tokio::spawn(async move { processor.run(context).await.unwrap() });
+        Self { input: Some(Output::to(vec![entry.with_gates(gates)])), output, task }
+    }
+
+    /// Sends one batch.
+    pub(crate) async fn send(&self, batch: MetricBatch) {
+        self.input.as_ref().expect("not closed").send(batch).await.unwrap();
+    }
+
+    /// Closes the input and takes everything that still comes out.
+    pub(crate) async fn finish(mut self) -> Vec<MetricBatch> {
+        self.input = None;
+        let mut out = Vec::new();
+        while let Some(batch) = self.output.recv().await {
+            out.push(batch);
+        }
+        self.task.await.unwrap();
+        out
+    }
+}
+
+/// An origin with `job` and `instance`, and labels that all its points have.
+pub(crate) fn origin(job: &str, instance: &str, labels: &[(&str, &str)]) -> Arc<Origin> {
+    let attributes = Attributes::from_pairs([("service.name", job), ("service.instance.id", instance)]);
+    let resource = Resource { attributes, ..Resource::default() };
+    Origin::intern(Source::Scrape, resource, Scope::default(), Attributes::from_pairs(labels.iter().copied()))
+}
+
+/// A series that is a family of its own.
+pub(crate) fn series(name: &str, attributes: &[(&str, &str)]) -> Arc<Series> {
+    let family = Arc::new(Family { name: name.into(), ..Family::default() });
+    Series::intern(family, name.into(), Part::Whole, Attributes::from_pairs(attributes.iter().copied()))
+}
+
+/// A table of series `{prefix}_0` and so on.
+pub(crate) fn table(prefix: &str, series_count: u32) -> Arc<SeriesTable> {
+    SeriesTable::intern((0..series_count).map(|i| series(&format!("{prefix}_{i}"), &[])).collect())
+}
+
+/// A point of series `index`.
+pub(crate) fn point(index: u32, time: i64) -> Point {
+    Point { series: index, flags: 0, time, start: 0, value: Value::Float(time as f64) }
+}
+
+/// An exemplar of the point at `point`; `time` makes it recognisable.
+pub(crate) fn exemplar(point: u32, time: i64) -> Exemplar {
+    Exemplar {
+        point,
+        time,
+        value: pipeline::value::ExemplarValue::Int(time),
+        trace_id: Box::default(),
+        span_id: Box::default(),
+        attributes: Attributes::default(),
+    }
+}
+
+/// A group of points.
+pub(crate) fn group(origin: &Arc<Origin>, table: &Arc<SeriesTable>, points: Vec<Point>) -> PointGroup {
+    PointGroup::new(Arc::clone(origin), Arc::clone(table), points)
+}
