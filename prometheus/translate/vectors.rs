@@ -1,6 +1,8 @@
 //! Expected results recorded from the real systems, for the tests of this crate's translation and
 //! remote-write modules. They lie outside the project.
 
+#![expect(clippy::expect_used, reason = "tests")]
+
 use std::path::PathBuf;
 
 use serde_json::Value;

@@ -150,8 +150,7 @@ fn check_against_description(series: &TimeSeries<'_>, line: &str, start_times: b
 fn prometheus_requests_are_read_and_written_byte_for_byte() {
     let Some(file) = vectors::load("remote_write_vectors.json") else { return };
     let wire = &file["wire"];
-    let (_, batch) =
-        wire.as_object().unwrap().iter().find(|(key, _)| key.starts_with("batch")).expect("described batch");
+    let (_, batch) = wire.as_object().unwrap().iter().find(|(key, _)| key.starts_with("batch")).unwrap();
     let batch: Vec<&str> = batch.as_array().unwrap().iter().map(|line| line.as_str().unwrap()).collect();
 
     let body = hex(vectors::text(wire, "v1_uncompressed_protobuf_hex"));
@@ -345,6 +344,8 @@ fn protobuf_leaves_senders_some_freedom() {
     assert_eq!(seen.series[0].histograms[0].custom_values, [0.5]);
 }
 
+type Piece<'p> = &'p dyn Fn(&mut Vec<u8>);
+
 #[test]
 fn limits_hold() {
     let tight = DecodeLimits {
@@ -358,7 +359,7 @@ fn limits_hold() {
         buckets: 2,
     };
     let error_of = |body: &[u8]| decode_v1(body, &tight, &mut Seen::default()).unwrap_err().to_string();
-    let series = |body: &dyn Fn(&mut Vec<u8>)| {
+    let series = |body: Piece<'_>| {
         let mut out = Vec::new();
         v1::put_series(&mut out, b"", |out| body(out));
         out
@@ -369,7 +370,7 @@ fn limits_hold() {
     let mut metadata = Vec::new();
     v1::put_metadata(&mut metadata, MetricType::Gauge, b"a", b"", b"");
     assert!(error_of(&twice(metadata)).ends_with("more than 1 metadata"));
-    let pieces: [(&str, &dyn Fn(&mut Vec<u8>)); 4] = [
+    let pieces: [(&str, Piece<'_>); 4] = [
         ("labels", &|out| v1::put_label(out, b"a", b"b")),
         ("samples", &|out| v1::put_sample(out, 1.0, &at)),
         ("exemplars", &|out| v1::put_exemplar(out, [], 1.0, 1)),
