@@ -1,6 +1,7 @@
 //! Prometheus remote write: the protobuf wire of versions 1.0 and 2.0, the snappy block around it, and
 //! the rules of the HTTP exchange. Nothing in here does I/O.
 
+pub mod protocol;
 pub mod snappy;
 pub mod wire;
 

@@ -13,8 +13,6 @@ mod unit;
 
 #[cfg(test)]
 mod tests;
-#[cfg(test)]
-pub(crate) mod vectors;
 
 pub use label_name::LabelNamer;
 pub use metric_name::{MetricNamer, NamedKind, trim_prometheus_suffixes};

@@ -1,9 +1,11 @@
 //! How far names are changed, and what can go wrong.
 
-use std::fmt::{self, Write as _};
+use std::fmt;
 use std::str::FromStr;
 
 use serde::de::{self, Deserialize, Deserializer};
+
+use crate::quote::quoted;
 
 /// How metric and label names are translated for Prometheus: the `translation_strategy` setting of the
 /// Collector's Prometheus exporters, plus one for metrics that came from Prometheus in the first place.
@@ -89,13 +91,13 @@ impl<'de> Deserialize<'de> for TranslationStrategy {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NameError {
     /// Nothing is left of a metric name.
-    #[error("normalization for metric {} resulted in empty name", quoted(name))]
+    #[error("normalization for metric {} resulted in empty name", quoted(name.as_bytes()))]
     EmptyMetric {
         /// The name before translation.
         name: String,
     },
     /// Only underscores are left of a metric name.
-    #[error("normalization for metric {} resulted in invalid name {}", quoted(name), quoted(result))]
+    #[error("normalization for metric {} resulted in invalid name {}", quoted(name.as_bytes()), quoted(result.as_bytes()))]
     InvalidMetric {
         /// The name before translation.
         name: String,
@@ -106,7 +108,7 @@ pub enum NameError {
     #[error("label name is empty")]
     EmptyLabel,
     /// Only underscores are left of a label name.
-    #[error("normalization for label name {} resulted in invalid name {}", quoted(name), quoted(result))]
+    #[error("normalization for label name {} resulted in invalid name {}", quoted(name.as_bytes()), quoted(result.as_bytes()))]
     InvalidLabel {
         /// The name before translation.
         name: String,
@@ -114,36 +116,11 @@ pub enum NameError {
         result: String,
     },
     /// A label name of underscores, which is to be kept as it is.
-    #[error("label name {} contains only underscores", quoted(name))]
+    #[error("label name {} contains only underscores", quoted(name.as_bytes()))]
     UnderscoresOnly {
         /// The name.
         name: String,
     },
-}
-
-/// Text in double quotes, printed on one line. Not `{:?}`, because that also escapes combining
-/// characters, which occur in names.
-fn quoted(text: &str) -> String {
-    let mut out = String::with_capacity(text.len() + 2);
-    out.push('"');
-    for c in text.chars() {
-        match c {
-            '"' | '\\' => out.extend(['\\', c]),
-            '\n' => out.push_str("\\n"),
-            '\r' => out.push_str("\\r"),
-            '\t' => out.push_str("\\t"),
-            c if c.is_ascii_control() => {
-                // Writing to a string does not fail.
-                let _infallible = write!(out, "\\x{:02x}", u32::from(c));
-            }
-            c if c.is_control() => {
-                let _infallible = write!(out, "\\u{:04x}", u32::from(c));
-            }
-            c => out.push(c),
-        }
-    }
-    out.push('"');
-    out
 }
 
 /// Whether a name says nothing.

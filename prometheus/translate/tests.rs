@@ -9,8 +9,13 @@ use super::label_set::{
     ExternalLabelsError, Identity, LabelRules, ScopeInfo, label_set, sanitize_external_labels, with_external_labels,
 };
 use super::target_info::{TargetInfoRules, target_info_labels};
-use super::vectors::{flag, load, rows, text};
+
 use super::*;
+use crate::vectors::{json, rows, text};
+
+fn flag(row: &Value, key: &str) -> bool {
+    row[key].as_bool().unwrap_or_default()
+}
 
 fn kind(name: &str) -> NamedKind {
     match name {
@@ -50,7 +55,7 @@ fn sorted_strings(map: &BTreeMap<String, String>) -> Vec<(String, String)> {
 
 #[test]
 fn metric_names_are_those_of_otlptranslator() {
-    for row in rows("otlptranslator_metric_names.json", "cases") {
+    for row in rows("vectors/otlptranslator_metric_names.json", "cases") {
         let strategy = strategy(flag(&row, "utf8_allowed"), flag(&row, "with_suffixes"));
         if let Some(named) = row["strategy"].as_str() {
             assert_eq!(named.parse(), Ok(strategy));
@@ -69,7 +74,7 @@ fn metric_names_are_those_of_otlptranslator() {
 
 #[test]
 fn metric_names_of_the_older_translator_come_out_as_the_newer_one_makes_them() {
-    for row in rows("contrib_legacy_metric_names.json", "cases") {
+    for row in rows("vectors/contrib_legacy_metric_names.json", "cases") {
         let strategy = strategy(false, flag(&row, "with_suffixes"));
         let namer = MetricNamer { namespace: text(&row, "namespace").to_owned(), strategy };
         let found = namer.build(text(&row, "name"), text(&row, "unit"), kind(text(&row, "type")));
@@ -82,7 +87,7 @@ fn metric_names_of_the_older_translator_come_out_as_the_newer_one_makes_them() {
 
 #[test]
 fn base_names_of_the_worked_example_follow_each_strategy() {
-    let Some(file) = load("prw_worked_example.json") else { return };
+    let Some(file) = json("vectors/prw_worked_example.json") else { return };
     for (name, expected) in file["base_names"].as_object().unwrap() {
         let namer = MetricNamer { namespace: String::new(), strategy: name.parse().unwrap() };
         let mut found = Vec::new();
@@ -119,7 +124,7 @@ fn base_names_of_the_worked_example_follow_each_strategy() {
 
 #[test]
 fn label_names_are_those_of_otlptranslator() {
-    for row in rows("otlptranslator_label_names.json", "cases") {
+    for row in rows("vectors/otlptranslator_label_names.json", "cases") {
         let namer = LabelNamer {
             utf8: flag(&row, "utf8_allowed"),
             underscore_sanitization: flag(&row, "underscore_label_sanitization"),
@@ -135,7 +140,7 @@ fn label_names_are_those_of_otlptranslator() {
 
 #[test]
 fn unit_tables_are_complete() {
-    let Some(file) = load("unit_maps.json") else { return };
+    let Some(file) = json("vectors/unit_maps.json") else { return };
     for utf8 in [false, true] {
         let namer = UnitNamer { utf8 };
         for (code, word) in map(&file["unit_map"]) {
@@ -145,7 +150,7 @@ fn unit_tables_are_complete() {
             assert_eq!(namer.build(&format!("/{code}")), format!("per_{word}"));
         }
     }
-    let Some(file) = load("unit_word_to_ucum.json") else { return };
+    let Some(file) = json("vectors/unit_word_to_ucum.json") else { return };
     for (word, code) in map(&file["word_to_ucum"]) {
         assert_eq!(unit_word_to_ucum(&word), code);
         assert_eq!(ucum_to_unit_word(&code), word);
@@ -154,14 +159,14 @@ fn unit_tables_are_complete() {
         assert_eq!(unit_word_to_ucum(&format!("x_per_{word}")), format!("x/{code}"));
         assert_eq!(ucum_to_unit_word(&format!("x/{code}")), format!("x_per_{word}"));
     }
-    for row in rows("unit_word_to_ucum.json", "cases") {
+    for row in rows("vectors/unit_word_to_ucum.json", "cases") {
         assert_eq!(unit_word_to_ucum(text(&row, "input")), text(&row, "expected"));
     }
 }
 
 #[test]
 fn suffixes_of_scraped_names_are_trimmed() {
-    for row in rows("trim_prom_suffixes.json", "cases") {
+    for row in rows("vectors/trim_prom_suffixes.json", "cases") {
         let kind = match text(&row, "type") {
             "sum" => NamedKind::Counter,
             other => kind(other),
@@ -178,7 +183,7 @@ fn default_rules() -> LabelRules {
 
 #[test]
 fn label_sets_are_those_of_the_collector() {
-    for row in rows("prw_label_sets.json", "cases") {
+    for row in rows("vectors/prw_label_sets.json", "cases") {
         let rules = LabelRules { external_labels: sorted_strings(&map(&row["external_labels"])), ..default_rules() };
         let (attributes, resource) = (map(&row["attributes"]), map(&row["resource"]));
         let extras: Vec<&str> = row["extras"].as_array().unwrap().iter().map(|text| text.as_str().unwrap()).collect();
@@ -190,7 +195,7 @@ fn label_sets_are_those_of_the_collector() {
 
 #[test]
 fn labels_of_the_worked_example_come_out() {
-    let Some(file) = load("prw_worked_example.json") else { return };
+    let Some(file) = json("vectors/prw_worked_example.json") else { return };
     let resource = map(&file["input"]["resource"]);
     let scope = map(&file["input"]["scope"]);
     let scope = ScopeInfo { name: &scope["name"], version: &scope["version"], ..ScopeInfo::default() };
@@ -211,7 +216,7 @@ fn labels_of_the_worked_example_come_out() {
 #[test]
 fn external_labels_are_checked_and_sanitized() {
     let namer = LabelNamer::remote_write(TranslationStrategy::default());
-    for row in rows("external_labels.json", "cases") {
+    for row in rows("vectors/external_labels.json", "cases") {
         let input = map(&row["input"]);
         let found = sanitize_external_labels(pairs(&input), &namer);
         if flag(&row, "error") {
@@ -230,7 +235,7 @@ fn external_labels_are_checked_and_sanitized() {
 
 #[test]
 fn external_labels_fill_gaps_as_in_prometheus() {
-    for row in rows("remote_write_vectors.json", "external_labels") {
+    for row in rows("vectors/remote_write_vectors.json", "external_labels") {
         let (series, external, result) = (map(&row["series"]), map(&row["external"]), map(&row["result"]));
         let found = with_external_labels(pairs(&series), pairs(&external));
         assert_eq!(found, pairs(&result).collect::<Vec<_>>(), "{row}");
@@ -248,7 +253,7 @@ fn target_info_rules() -> TargetInfoRules {
 
 #[test]
 fn target_info_is_that_of_the_collector() {
-    for row in rows("target_info.json", "cases") {
+    for row in rows("vectors/target_info.json", "cases") {
         let rules = TargetInfoRules {
             enabled: !flag(&row["settings"], "disable_target_info"),
             namespace: text(&row["settings"], "namespace").to_owned(),

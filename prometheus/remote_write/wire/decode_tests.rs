@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use super::encode::*;
 use super::*;
-use crate::translate::vectors;
+use crate::vectors;
 
 /// Remembers everything visited.
 #[derive(Default)]
@@ -148,7 +148,7 @@ fn check_against_description(series: &TimeSeries<'_>, line: &str, start_times: b
 
 #[test]
 fn prometheus_requests_are_read_and_written_byte_for_byte() {
-    let Some(file) = vectors::load("remote_write_vectors.json") else { return };
+    let Some(file) = vectors::json("vectors/remote_write_vectors.json") else { return };
     let wire = &file["wire"];
     let (_, batch) = wire.as_object().unwrap().iter().find(|(key, _)| key.starts_with("batch")).unwrap();
     let batch: Vec<&str> = batch.as_array().unwrap().iter().map(|line| line.as_str().unwrap()).collect();
