@@ -138,7 +138,7 @@ impl fmt::Display for PromDuration {
         }
         for (unit, nanos, only_exact) in UNITS {
             let count = rest / nanos;
-            if count > 0 && (!only_exact || rest % nanos == 0) {
+            if count > 0 && (!only_exact || rest.is_multiple_of(nanos)) {
                 write!(f, "{count}{unit}")?;
                 rest -= count * nanos;
             }

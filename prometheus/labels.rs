@@ -122,6 +122,26 @@ pub struct LabelsBuilder {
     entries: Vec<Entry>,
     /// Whether a label with an empty value may be present.
     has_empty: bool,
+    buffers: Buffers,
+}
+
+/// Memory for relabelling, kept with the builder so that it is reused.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Buffers {
+    /// The joined values of source labels.
+    pub(crate) source: String,
+    /// The name of the label to be set.
+    pub(crate) name: String,
+    /// Its value.
+    pub(crate) value: String,
+}
+
+impl Buffers {
+    pub(crate) fn clear(&mut self) {
+        self.source.clear();
+        self.name.clear();
+        self.value.clear();
+    }
 }
 
 impl LabelsBuilder {
@@ -232,6 +252,14 @@ impl LabelsBuilder {
             entries.push(Entry { name: start..middle, value: middle..text.len() });
         }
         Labels { text: text.into_boxed_str(), entries: entries.into_boxed_slice() }
+    }
+
+    pub(crate) fn take_buffers(&mut self) -> Buffers {
+        std::mem::take(&mut self.buffers)
+    }
+
+    pub(crate) fn put_buffers(&mut self, buffers: Buffers) {
+        self.buffers = buffers;
     }
 
     fn push(&mut self, text: &str) -> Range<usize> {

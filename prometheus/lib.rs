@@ -12,6 +12,7 @@ pub mod labels;
 pub mod names;
 pub mod number;
 pub mod quote;
+pub mod relabel;
 pub mod remote_write;
 pub mod size;
 pub mod translate;

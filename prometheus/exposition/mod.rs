@@ -14,6 +14,7 @@ mod error;
 mod lexer;
 mod parser;
 mod tail;
+mod token;
 
 use std::borrow::Cow;
 

@@ -2,8 +2,9 @@
 
 use super::decode::{self, SeriesParts};
 use super::error::ParseError;
-use super::lexer::{Lexer, State, Token};
+use super::lexer::{Lexer, State};
 use super::tail::{Ending, Tail};
+use super::token::Token;
 use super::{Entry, Format, MetricKind, Sample, Sticky};
 use crate::labels::LabelsBuilder;
 use crate::quote::quoted;

@@ -1,8 +1,8 @@
 //! What stands behind a series: value, timestamp, exemplar, end of line.
 
 use super::error::ParseError;
-use super::lexer::Token;
 use super::parser::Parser;
+use super::token::Token;
 use super::{Exemplar, Format};
 use crate::number;
 

@@ -26,6 +26,8 @@ fn line() -> impl Strategy<Value = Line> {
         (name, "[a-z\\\\\n é]{0,9}[a-z]").prop_map(|(name, text)| Line::Help(name, text)),
         (name, labels, any::<f64>(), proptest::option::of(0..i64::from(u32::MAX))).prop_map(
             |(name, mut labels, value, timestamp)| {
+                // Whole seconds: what OpenMetrics writes as a fraction may lose a millisecond in reading.
+                let timestamp = timestamp.map(|seconds| seconds * 1000);
                 labels.sort();
                 labels.dedup_by(|a, b| a.0 == b.0);
                 Line::Sample { name, labels, value, timestamp }
@@ -51,7 +53,7 @@ fn print(lines: &[Line], format: Format) -> String {
                 let timestamp = match (timestamp, format) {
                     (None, _) => String::new(),
                     (Some(time), Format::Text) => format!(" {time}"),
-                    (Some(time), Format::OpenMetrics) => format!(" {time}e-3"),
+                    (Some(time), Format::OpenMetrics) => format!(" {}", time / 1000),
                 };
                 let value = format_shortest_decimal(*value);
                 writeln!(page, "{name}{{{}}} {value}{timestamp}", labels.join(","))
