@@ -14,7 +14,7 @@ fn varint_lengths_are_those_written() {
 
 #[test]
 fn the_hot_path_writes_what_the_general_path_writes() {
-    for labels_len in [0, 1, 100, 127, 128, 300, 20_000] {
+    for labels_len in [0, 1, 100, 110, 127, 128, 300, 16_365, 16_384, 20_000] {
         let labels = vec![b'x'; labels_len];
         for timestamp_ms in [0, 1, -1, 127, 128, 1_700_000_000_123, i64::MAX, i64::MIN] {
             let timestamp = TimestampField::new(timestamp_ms);
