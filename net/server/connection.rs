@@ -1,0 +1,308 @@
+//! One connection: handshake, requests, and the clock that ends it when its peer takes too long.
+
+use std::convert::Infallible;
+use std::io;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body::{Body, Frame, SizeHint};
+use http_body_util::Full;
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use parking_lot::Mutex;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep_until, timeout};
+use tokio_rustls::TlsAcceptor;
+
+use super::HttpServerSettings;
+use super::listener::Accepted;
+use super::service::Service;
+
+/// The longest head of a request. Proxies allow 8 to 32 KiB.
+const MAX_HEAD: usize = 64 << 10;
+/// How long the TLS handshake may take, if the time for a head is not limited.
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
+/// Requests that an HTTP/2 connection may have open at the same time. Each may hold a body of the allowed size.
+const MAX_STREAMS: u32 = 100;
+
+/// Serves a connection to its end. The error is that of the TLS handshake; what goes wrong later is the client's affair.
+pub(super) async fn serve(
+    accepted: Accepted,
+    service: Arc<Service>,
+    stopped: watch::Receiver<bool>,
+) -> io::Result<()> {
+    let peer = accepted.peer();
+    let Some(tls) = &service.settings.tls else {
+        http1(accepted, service, peer, stopped).await;
+        return Ok(());
+    };
+    let limit = match service.settings.read_header_timeout {
+        Duration::ZERO => HANDSHAKE_TIMEOUT,
+        limit => limit.min(HANDSHAKE_TIMEOUT),
+    };
+    let handshake = TlsAcceptor::from(tls.config()).accept(accepted);
+    let stream = timeout(limit, handshake).await.map_err(|_| io::ErrorKind::TimedOut)??;
+    if stream.get_ref().1.alpn_protocol() == Some(b"h2") {
+        Box::pin(http2(stream, service, peer, stopped)).await;
+    } else {
+        Box::pin(http1(stream, service, peer, stopped)).await;
+    }
+    Ok(())
+}
+
+async fn http1<S: AsyncRead + AsyncWrite + Unpin + 'static>(
+    stream: S,
+    service: Arc<Service>,
+    peer: Option<std::net::SocketAddr>,
+    mut stopped: watch::Receiver<bool>,
+) {
+    let clock = Arc::new(Clock::new());
+    let timed = Timed { stream, clock: Arc::clone(&clock) };
+    let handler = {
+        let (service, clock) = (Arc::clone(&service), Arc::clone(&clock));
+        service_fn(move |request| {
+            let (service, clock) = (Arc::clone(&service), Arc::clone(&clock));
+            clock.head_complete();
+            async move { Ok::<_, Infallible>(respond(&service, request, peer, &clock).await) }
+        })
+    };
+    let connection = hyper::server::conn::http1::Builder::new()
+        .max_buf_size(MAX_HEAD)
+        .keep_alive(service.settings.keep_alive)
+        .half_close(true)
+        .serve_connection(TokioIo::new(timed), handler);
+    let mut connection = pin!(connection);
+    let mut stopping = false;
+    loop {
+        let deadline = clock.deadline(&service.settings);
+        tokio::select! {
+            _ = connection.as_mut() => return,
+            _ = stopped.wait_for(|stopped| *stopped), if !stopping => {
+                stopping = true;
+                connection.as_mut().graceful_shutdown();
+            }
+            // Requests move the deadline without touching this timer; when it rings, the clock is asked again.
+            () = sleep_until(deadline) => {
+                if clock.deadline(&service.settings) <= Instant::now() {
+                    return;
+                }
+            }
+        }
+    }
+}
+
+async fn http2<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
+    stream: S,
+    service: Arc<Service>,
+    peer: Option<std::net::SocketAddr>,
+    mut stopped: watch::Receiver<bool>,
+) {
+    let handler = {
+        let service = Arc::clone(&service);
+        service_fn(move |request| {
+            let service = Arc::clone(&service);
+            async move {
+                // Each stream has its own times, since several run at once.
+                let clock = Arc::new(Clock::new());
+                clock.head_complete();
+                let limit = match service.settings.write_timeout {
+                    Duration::ZERO => Duration::MAX,
+                    limit => limit,
+                };
+                timeout(limit, respond(&service, request, peer, &clock)).await.map_err(io::Error::from)
+            }
+        })
+    };
+    let mut builder = hyper::server::conn::http2::Builder::new(TokioExecutor::new());
+    builder
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(MAX_STREAMS)
+        .max_header_list_size(64 << 10)
+        // A peer that vanished is noticed even though its connection may be silent for long.
+        .keep_alive_interval(match service.settings.idle_timeout {
+            Duration::ZERO => Duration::from_secs(60),
+            idle => idle,
+        })
+        .keep_alive_timeout(Duration::from_secs(20));
+    let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), handler));
+    let mut stopping = false;
+    loop {
+        tokio::select! {
+            _ = connection.as_mut() => return,
+            _ = stopped.wait_for(|stopped| *stopped), if !stopping => {
+                stopping = true;
+                connection.as_mut().graceful_shutdown();
+            }
+        }
+    }
+}
+
+async fn respond(
+    service: &Service,
+    request: http::Request<Incoming>,
+    peer: Option<std::net::SocketAddr>,
+    clock: &Arc<Clock>,
+) -> http::Response<Finishing> {
+    let response = service.respond(request, peer, clock).await;
+    let body = Finishing { body: Full::new(response.body), clock: Arc::clone(clock) };
+    let mut message = http::Response::new(body);
+    *message.status_mut() = response.status;
+    *message.headers_mut() = response.headers;
+    message
+}
+
+/// Where a connection stands, and since when.
+pub(super) struct Clock {
+    state: Mutex<State>,
+}
+
+#[derive(Clone, Copy)]
+struct State {
+    phase: Phase,
+    /// The beginning of the phase; for `Body`, of the head.
+    since: Instant,
+    /// The end of the head.
+    head_end: Instant,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    /// Waiting for the next request.
+    Idle,
+    /// Reading a head.
+    Head,
+    /// Reading a body.
+    Body,
+    /// Working and writing.
+    Response,
+}
+
+/// Far enough: a timer that never matters.
+const NEVER: Duration = Duration::from_secs(365 * 24 * 3600);
+
+impl Clock {
+    fn new() -> Self {
+        let now = Instant::now();
+        // A client that connects is expected to begin at once.
+        Self { state: Mutex::new(State { phase: Phase::Head, since: now, head_end: now }) }
+    }
+
+    fn bytes_arrived(&self) {
+        let mut state = self.state.lock();
+        if state.phase == Phase::Idle {
+            state.phase = Phase::Head;
+            state.since = Instant::now();
+        }
+    }
+
+    fn head_complete(&self) {
+        let mut state = self.state.lock();
+        state.phase = Phase::Body;
+        state.head_end = Instant::now();
+    }
+
+    pub(super) fn body_complete(&self) {
+        self.state.lock().phase = Phase::Response;
+    }
+
+    fn response_complete(&self) {
+        let mut state = self.state.lock();
+        state.phase = Phase::Idle;
+        state.since = Instant::now();
+    }
+
+    fn deadline(&self, settings: &HttpServerSettings) -> Instant {
+        let state = *self.state.lock();
+        let after = |since: Instant, limit: Duration| match limit {
+            Duration::ZERO => Instant::now() + NEVER,
+            limit => since.checked_add(limit).unwrap_or_else(|| Instant::now() + NEVER),
+        };
+        match state.phase {
+            Phase::Idle => after(state.since, settings.idle_timeout),
+            Phase::Head => {
+                after(state.since, settings.read_header_timeout).min(after(state.since, settings.read_timeout))
+            }
+            Phase::Body => {
+                after(state.since, settings.read_timeout).min(after(state.head_end, settings.write_timeout))
+            }
+            Phase::Response => after(state.head_end, settings.write_timeout),
+        }
+    }
+}
+
+/// A stream that tells the clock when something arrives.
+struct Timed<S> {
+    stream: S,
+    clock: Arc<Clock>,
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Timed<S> {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let before = buf.filled().len();
+        let polled = Pin::new(&mut self.stream).poll_read(cx, buf);
+        if buf.filled().len() > before {
+            self.clock.bytes_arrived();
+        }
+        polled
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Timed<S> {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(cx, buf)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write_vectored(cx, bufs)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}
+
+/// A response's body that tells the clock when it has been handed over.
+struct Finishing {
+    body: Full<Bytes>,
+    clock: Arc<Clock>,
+}
+
+impl Body for Finishing {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        Pin::new(&mut self.body).poll_frame(cx)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+impl Drop for Finishing {
+    fn drop(&mut self) {
+        self.clock.response_complete();
+    }
+}
