@@ -1,1 +1,4 @@
-//! placeholder
+//! Exporters: where telemetry goes. One module per component; each offers its factory.
+
+pub mod debug;
+pub mod prometheus_remote_write;

@@ -39,7 +39,7 @@ impl Drop for Shared {
         };
         if let Some(waiter) = self.waiter.get_mut().take() {
             // The waiter may have given up; then nobody is interested.
-            drop(waiter.send(outcome));
+            waiter.send(outcome).ok();
         }
     }
 }

@@ -116,6 +116,15 @@ impl Shared {
         self.0.lock().insert(id, Arc::new(value));
     }
 
+    /// Everything of type `T` that extensions provide.
+    pub fn all<T: Any + Send + Sync>(&self) -> Vec<(ComponentId, Arc<T>)> {
+        let shared = self.0.lock();
+        let of_type = |(id, value): (&ComponentId, &Arc<dyn Any + Send + Sync>)| {
+            Some((id.clone(), Arc::clone(value).downcast::<T>().ok()?))
+        };
+        shared.iter().filter_map(of_type).collect()
+    }
+
     /// What extension `id` provides, if it is of type `T`.
     pub fn get<T: Any + Send + Sync>(&self, id: &ComponentId) -> Option<Arc<T>> {
         let value = self.0.lock().get(id).cloned()?;

@@ -43,9 +43,8 @@ impl Gauge {
     /// Adds `delta`, which may be negative.
     pub fn add(&self, delta: f64) {
         // The closure always gives a value, so the update cannot fail.
-        drop(self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |bits| {
-            Some((f64::from_bits(bits) + delta).to_bits())
-        }));
+        let add = |bits| Some((f64::from_bits(bits) + delta).to_bits());
+        self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, add).ok();
     }
 
     /// The value.
@@ -272,7 +271,7 @@ fn render_cell(out: &mut String, name: &str, labels: &str, cell: &Cell) {
 
 fn put(out: &mut String, text: std::fmt::Arguments<'_>) {
     // Writing to a String cannot fail.
-    drop(out.write_fmt(text));
+    out.write_fmt(text).ok();
 }
 
 fn number(value: f64) -> String {

@@ -1,1 +1,3 @@
 //! placeholder
+pub mod prometheus;
+pub mod prometheus_remote_write;

@@ -86,6 +86,20 @@ impl ConfigErrors {
         }
     }
 
+    /// The same problems of a block that is itself known as `path`: factories check a component's block without
+    /// knowing its id.
+    #[must_use]
+    pub fn under(mut self, path: &str) -> Self {
+        for error in &mut self.errors {
+            error.path = match error.path.as_str() {
+                "" => path.to_owned(),
+                below if below.starts_with('[') => format!("{path}{below}"),
+                below => format!("{path}::{below}"),
+            };
+        }
+        self
+    }
+
     /// Whether there is no problem.
     pub fn is_empty(&self) -> bool {
         self.errors.is_empty()

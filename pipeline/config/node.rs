@@ -52,7 +52,7 @@ pub struct Node {
 }
 
 /// The three kinds of YAML values.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Value {
     /// Null, a boolean, a number, or text.
     Scalar(Scalar),
@@ -112,6 +112,10 @@ impl PartialEq for Node {
         self.value == other.value && self.as_text() == other.as_text()
     }
 }
+
+impl Eq for Scalar {}
+impl Eq for Mapping {}
+impl Eq for Node {}
 
 impl Mapping {
     /// The value of `key`.

@@ -32,6 +32,8 @@ impl PartialEq for Resolved {
     }
 }
 
+impl Eq for Resolved {}
+
 impl Resolved {
     /// The YAML tag in its short form, as Go's messages print it.
     pub(super) fn tag(self) -> &'static str {

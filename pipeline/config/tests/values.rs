@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::super::{ComponentId, GoDuration, Secret, decode, parse, suggest};
+use super::super::{ComponentId, ConfigError, ConfigErrors, GoDuration, Secret, Span, decode, parse, suggest};
 
 fn nanos(text: &str) -> Result<i64, String> {
     text.parse::<GoDuration>().map(GoDuration::as_nanos).map_err(|error| error.to_string())
@@ -150,4 +150,14 @@ fn suggestions_are_close_or_absent() {
         assert_eq!(suggest(given, known), expected, "{given}");
     }
     assert_eq!(suggest(&"x".repeat(100_000), known), None);
+}
+
+#[test]
+fn problems_of_a_block_are_put_under_its_path() {
+    let mut errors = ConfigErrors::new();
+    for path in ["", "a::b", "[0]"] {
+        errors.push(ConfigError::new(Span::whole("t"), path, "m"));
+        errors.push(ConfigError::new(Span::whole("t"), path, "m"));
+    }
+    assert_eq!(errors.under("x").to_string(), "t: x: m\nt: x::a::b: m\nt: x[0]: m");
 }

@@ -1,0 +1,451 @@
+//! From points to requests: the exporter's hot path.
+//!
+//! Each point goes to the shard of its series, where it is appended in wire form to a window that is
+//! compressed as it fills. What comes out are sealed requests: exactly the bytes to POST.
+
+use super::labels::{LabelTables, Pieces, Untranslatable};
+use super::metrics::Metrics;
+use super::translation::Translation;
+use super::whole;
+use bytes::Bytes;
+use pipeline::{Acks, Exemplar, MetricBatch, Origin, Point, PointGroup, Series, Slot, Value};
+use prometheus::remote_write::SnappyBlockWriter;
+use prometheus::remote_write::wire::v1::{put_histogram, put_series};
+use std::sync::Arc;
+use tokio::time::Instant;
+
+/// Prometheus' staleness marker: a NaN with these bits.
+pub(super) const STALE: f64 = f64::from_bits(0x7ff0_0000_0000_0002);
+
+/// Every other NaN is sent as this one, as Prometheus does, so that none is taken for a marker.
+const NORMAL_NAN: f64 = f64::from_bits(0x7ff8_0000_0000_0001);
+
+/// When a request is full.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Limits {
+    /// Samples, histograms included.
+    pub(super) samples: usize,
+    /// Bytes before compression.
+    pub(super) raw_bytes: usize,
+}
+
+/// What a request carries, for counters and for answers.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Contents {
+    /// Data points as the pipeline counts them.
+    pub(super) points: u64,
+    /// Float samples.
+    pub(super) samples: u64,
+    /// Native histograms.
+    pub(super) histograms: u64,
+    /// Exemplars.
+    pub(super) exemplars: u64,
+    /// Timestamp of the newest sample, in milliseconds since the Unix epoch.
+    pub(super) newest_ms: i64,
+}
+
+/// A request that is complete: the body to POST, and who waits for it.
+#[derive(Debug)]
+pub(super) struct Request {
+    /// Snappy block of a `WriteRequest`.
+    pub(super) body: Bytes,
+    pub(super) contents: Contents,
+    pub(super) acks: Acks,
+    /// Shard it belongs to, of `generation`'s number of shards.
+    pub(super) shard: usize,
+    /// Requests of one generation are all done before one of the next is sent: see [`super::shards`].
+    pub(super) generation: u64,
+}
+
+struct Shard {
+    writer: SnappyBlockWriter,
+    contents: Contents,
+    acks: Acks,
+}
+
+/// Encodes batches into requests.
+pub(super) struct Encoder {
+    translation: Arc<Translation>,
+    tables: LabelTables,
+    limits: Limits,
+    metrics: Arc<Metrics>,
+    shards: Vec<Shard>,
+    active: usize,
+    generation: u64,
+    sealed: Vec<Request>,
+    opened: Option<Instant>,
+    split: whole::SplitSeries,
+    /// By the slot of the origin they describe.
+    infos: Vec<Option<Info>>,
+}
+
+/// The `target_info` of an origin.
+struct Info {
+    of: Slot,
+    /// What the target says of itself.
+    scraped: Option<Arc<Series>>,
+    series: Option<(Arc<Origin>, Arc<Series>)>,
+    /// Time of the last sample sent, in nanoseconds since the Unix epoch.
+    last: i64,
+}
+
+impl Encoder {
+    pub(super) fn new(translation: Arc<Translation>, limits: Limits, metrics: Arc<Metrics>) -> Self {
+        Self {
+            tables: LabelTables::new(Arc::clone(&translation)),
+            translation,
+            limits,
+            metrics,
+            shards: vec![Shard::new()],
+            active: 1,
+            generation: 0,
+            sealed: Vec::new(),
+            opened: None,
+            split: whole::SplitSeries::default(),
+            infos: Vec::new(),
+        }
+    }
+
+    /// Number of shards that samples are spread over now.
+    pub(super) fn active(&self) -> usize {
+        self.active
+    }
+
+    /// Since when the oldest unsealed sample waits.
+    pub(super) fn opened(&self) -> Option<Instant> {
+        self.opened
+    }
+
+    /// The generation of requests that are sealed now.
+    pub(super) fn generation(&self) -> u64 {
+        self.generation
+    }
+
+    /// Publishes how many shards are in use and what the label tables hold.
+    pub(super) fn publish(&self) {
+        self.metrics.state(self.active, self.tables.sizes());
+    }
+
+    /// Spreads samples over `shards` from now on. What was encoded so far is sealed, and its generation
+    /// ends, so that no series is in two shards at once.
+    pub(super) fn spread_over(&mut self, shards: usize) {
+        self.seal_all();
+        self.active = shards.max(1);
+        self.generation += 1;
+        self.shards.resize_with(self.active, Shard::new);
+    }
+
+    /// Encodes all points of `batch`; full requests are to be fetched with [`Encoder::take_sealed`].
+    pub(super) fn encode(&mut self, batch: MetricBatch) {
+        if self.opened.is_none() {
+            self.opened = Some(Instant::now());
+        }
+        let awaited = batch.acks.awaited();
+        for group in batch.groups() {
+            self.group(group, &batch.acks);
+        }
+        self.target_info(&batch);
+        batch.acks.resolve(pipeline::AckOutcome::Delivered);
+        if awaited {
+            self.seal_all();
+        }
+    }
+
+    /// Seals what is open, however little it is.
+    pub(super) fn seal_all(&mut self) {
+        for shard in 0..self.shards.len() {
+            self.seal(shard);
+        }
+        self.opened = None;
+    }
+
+    /// Requests that are ready to be sent.
+    pub(super) fn take_sealed(&mut self) -> std::vec::Drain<'_, Request> {
+        self.sealed.drain(..)
+    }
+
+    fn group(&mut self, group: &PointGroup, acks: &Acks) {
+        self.tables.prepare(&group.origin);
+        let mut time = Timestamp::new(0);
+        let mut exemplars = group.exemplars.iter().peekable();
+        for (index, point) in group.points.iter().enumerate() {
+            let Some(series) = group.table.get(point.series) else {
+                self.metrics.dropped("unknown_series", 1);
+                continue;
+            };
+            if point.time != time.nanos {
+                time = Timestamp::new(point.time);
+            }
+            let value = match &point.value {
+                Value::Float(value) => *value,
+                Value::Int(value) => *value as f64,
+                Value::NoRecordedValue if whole::is_flat(series) => STALE,
+                _ => {
+                    self.whole(group, point, series, &time, acks);
+                    continue;
+                }
+            };
+            if exemplars.peek().is_some_and(|e| e.point as usize == index) {
+                self.with_exemplars(&group.origin, series, value, &time, acks, index, &mut exemplars);
+                continue;
+            }
+            self.sample(&group.origin, series, value, &time, acks);
+        }
+    }
+
+    /// Appends one float sample.
+    #[inline]
+    fn sample(&mut self, origin: &Arc<Origin>, series: &Arc<Series>, value: f64, time: &Timestamp, acks: &Acks) {
+        let at = shard_of(origin, series, self.active);
+        let keeps_names = self.translation.keeps_names(origin.source);
+        let labels = match self.tables.labels(origin, series, keeps_names) {
+            Ok(labels) => labels,
+            Err(Untranslatable::TargetInfo) => return self.note_target_info(origin, series),
+            Err(reason) => return self.metrics.dropped(reason.as_str(), 1),
+        };
+        let Some(shard) = self.shards.get_mut(at) else { return };
+        shard.writer.write(|out| append_sample(out, &labels, value, time));
+        shard.contents.points += 1;
+        shard.contents.samples += 1;
+        shard.contents.newest_ms = shard.contents.newest_ms.max(time.millis);
+        shard.wait_for(acks);
+        if shard.full(self.limits) {
+            self.seal(at);
+        }
+    }
+
+    #[cold]
+    #[expect(clippy::too_many_arguments, reason = "the loop's own state, split off to keep the loop small")]
+    fn with_exemplars<'a>(
+        &mut self,
+        origin: &Arc<Origin>,
+        series: &Arc<Series>,
+        value: f64,
+        time: &Timestamp,
+        acks: &Acks,
+        index: usize,
+        exemplars: &mut std::iter::Peekable<impl Iterator<Item = &'a Exemplar>>,
+    ) {
+        let mut own = Vec::new();
+        while let Some(exemplar) = exemplars.next_if(|e| e.point as usize == index) {
+            own.push(exemplar);
+        }
+        if !self.translation.send_exemplars || own.is_empty() {
+            return self.sample(origin, series, value, time, acks);
+        }
+        let number = own.len() as u64;
+        self.message(origin, series, time, acks, Contents { samples: 1, exemplars: number, ..Contents::default() }, |out| {
+            append_sample_body(out, value, time);
+            for exemplar in own {
+                whole::append_exemplar(out, exemplar);
+            }
+        });
+    }
+
+    /// Appends a time series whose body is more than one sample.
+    fn message(
+        &mut self,
+        origin: &Arc<Origin>,
+        series: &Arc<Series>,
+        time: &Timestamp,
+        acks: &Acks,
+        contents: Contents,
+        body: impl FnOnce(&mut Vec<u8>),
+    ) {
+        let at = shard_of(origin, series, self.active);
+        let keeps_names = self.translation.keeps_names(origin.source);
+        let labels = match self.tables.labels(origin, series, keeps_names) {
+            Ok(labels) => labels,
+            Err(reason) => return self.metrics.dropped(reason.as_str(), 1),
+        };
+        let Some(shard) = self.shards.get_mut(at) else { return };
+        let mut bytes = Vec::with_capacity(labels.len() + 64);
+        labels.append_to(&mut bytes);
+        shard.writer.write(|out| put_series(out, &bytes, body));
+        shard.contents.points += 1;
+        shard.contents.samples += contents.samples;
+        shard.contents.histograms += contents.histograms;
+        shard.contents.exemplars += contents.exemplars;
+        shard.contents.newest_ms = shard.contents.newest_ms.max(time.millis);
+        shard.wait_for(acks);
+        if shard.full(self.limits) {
+            self.seal(at);
+        }
+    }
+
+    /// Sends a histogram or summary that travels whole in the form that remote write has for it.
+    #[cold]
+    fn whole(&mut self, group: &PointGroup, point: &Point, series: &Arc<Series>, time: &Timestamp, acks: &Acks) {
+        match self.split.parts(series, &point.value) {
+            whole::Parts::Samples(samples) => {
+                for (part, value) in samples {
+                    self.sample(&group.origin, &part, value, time, acks);
+                }
+            }
+            whole::Parts::Native(mut native) => {
+                native.timestamp_ms = time.millis;
+                let contents = Contents { histograms: 1, ..Contents::default() };
+                self.message(&group.origin, series, time, acks, contents, |out| put_histogram(out, &native));
+            }
+            whole::Parts::Unsendable(reason) => self.metrics.dropped(reason, 1),
+        }
+    }
+
+    /// Adds the `target_info` sample of each origin of the batch that has one, at the newest time of its
+    /// points.
+    fn target_info(&mut self, batch: &MetricBatch) {
+        if !self.translation.target_info {
+            return;
+        }
+        for group in batch.groups() {
+            let Some(newest) = group.points.iter().map(|p| p.time).max() else { continue };
+            let Some(info) = self.info(&group.origin) else { continue };
+            // Several groups of one origin, or one scrape split over two batches, make one sample.
+            if newest <= info.last {
+                continue;
+            }
+            info.last = newest;
+            let Some((origin, series)) = info.series.clone() else { continue };
+            self.tables.prepare(&origin);
+            self.sample(&origin, &series, 1.0, &Timestamp::new(newest), &batch.acks);
+        }
+    }
+
+    fn info(&mut self, origin: &Arc<Origin>) -> Option<&mut Info> {
+        let slot = origin.slot();
+        let index = slot.id as usize;
+        if self.infos.len() <= index {
+            self.infos.resize_with(index + 1, || None);
+        }
+        let place = self.infos.get_mut(index)?;
+        if place.as_ref().is_none_or(|info| info.of != slot) {
+            let series = self.translation.target_info_of(origin, None);
+            *place = Some(Info { of: slot, scraped: None, series, last: 0 });
+        }
+        place.as_mut()
+    }
+
+    /// Takes the labels of a scraped `target_info` into the one that is made for its origin.
+    #[cold]
+    fn note_target_info(&mut self, origin: &Arc<Origin>, series: &Arc<Series>) {
+        let translation = Arc::clone(&self.translation);
+        let Some(info) = self.info(origin) else { return };
+        if info.scraped.as_ref().is_none_or(|known| !Arc::ptr_eq(known, series)) {
+            info.series = translation.target_info_of(origin, Some(series));
+            info.scraped = Some(Arc::clone(series));
+        }
+    }
+
+    fn seal(&mut self, at: usize) {
+        let Some(shard) = self.shards.get_mut(at).filter(|s| !s.writer.is_empty()) else { return };
+        let mut body = Vec::new();
+        let contents = std::mem::take(&mut shard.contents);
+        let acks = std::mem::take(&mut shard.acks);
+        match shard.writer.finish(&mut body) {
+            Ok(()) => self.sealed.push(Request {
+                body: body.into(),
+                contents,
+                acks,
+                shard: at,
+                generation: self.generation,
+            }),
+            Err(error) => {
+                tracing::error!(%error, "A request could not be compressed.");
+                self.metrics.dropped("encoding_failed", contents.points);
+                acks.resolve(pipeline::AckOutcome::Rejected);
+            }
+        }
+    }
+}
+
+impl Shard {
+    fn new() -> Self {
+        Self { writer: SnappyBlockWriter::new(), contents: Contents::default(), acks: Acks::default() }
+    }
+
+    #[inline]
+    fn full(&self, limits: Limits) -> bool {
+        (self.contents.samples + self.contents.histograms) as usize >= limits.samples
+            || self.writer.raw_len() >= limits.raw_bytes
+    }
+
+    #[inline]
+    fn wait_for(&mut self, acks: &Acks) {
+        // One share per request, however many of the batch's points are in it.
+        if acks.awaited() && !self.acks.awaited() {
+            self.acks = acks.clone();
+        }
+    }
+}
+
+/// A timestamp in the forms the loop needs.
+#[derive(Clone, Copy)]
+pub(super) struct Timestamp {
+    nanos: i64,
+    pub(super) millis: i64,
+    /// Everything of a float sample's field but the value: tag, length, tag, 8 bytes of value, timestamp.
+    sample: [u8; SAMPLE_MAX],
+    sample_len: u8,
+}
+
+/// Tag and length of the sample, tag and 8 bytes of the value, tag and up to ten bytes of the timestamp.
+const SAMPLE_MAX: usize = 2 + 9 + 11;
+
+impl Timestamp {
+    pub(super) fn new(nanos: i64) -> Self {
+        let millis = nanos / 1_000_000;
+        let mut sample = [0; SAMPLE_MAX];
+        let mut len = 11usize;
+        let mut put = |byte: u8| {
+            if let Some(place) = sample.get_mut(len) {
+                *place = byte;
+                len += 1;
+            }
+        };
+        if millis != 0 {
+            put(0x10);
+            let mut rest = millis.cast_unsigned();
+            while rest >= 0x80 {
+                put((rest & 0x7f) as u8 | 0x80);
+                rest >>= 7;
+            }
+            put(rest as u8);
+        }
+        sample[0] = 0x12;
+        sample[1] = (len - 2) as u8;
+        sample[2] = 0x09;
+        Self { nanos, millis, sample, sample_len: len as u8 }
+    }
+}
+
+/// Appends a `TimeSeries` with one float sample to a `WriteRequest`.
+#[inline]
+fn append_sample(out: &mut Vec<u8>, labels: &Pieces<'_>, value: f64, time: &Timestamp) {
+    out.push(0x0a);
+    let mut len = labels.len() + usize::from(time.sample_len);
+    while len >= 0x80 {
+        out.push((len & 0x7f) as u8 | 0x80);
+        len >>= 7;
+    }
+    out.push(len as u8);
+    labels.append_to(out);
+    append_sample_body(out, value, time);
+}
+
+#[inline]
+fn append_sample_body(out: &mut Vec<u8>, value: f64, time: &Timestamp) {
+    let value = if value.is_nan() && value.to_bits() != STALE.to_bits() { NORMAL_NAN } else { value };
+    let mut sample = time.sample;
+    sample[3..11].copy_from_slice(&value.to_le_bytes());
+    out.extend_from_slice(sample.get(..usize::from(time.sample_len)).unwrap_or(&sample));
+}
+
+/// The shard of a series: a function of its identity alone.
+#[inline]
+fn shard_of(origin: &Origin, series: &Series, shards: usize) -> usize {
+    if shards == 1 {
+        return 0;
+    }
+    let hash = (origin.hash() ^ series.hash().rotate_left(32)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    ((u128::from(hash) * shards as u128) >> 64) as usize
+}

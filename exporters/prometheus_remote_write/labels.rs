@@ -1,0 +1,307 @@
+//! Labels in wire form, worked out once per origin and once per series, and joined by copying.
+//!
+//! A sample's labels are those of its origin (job, instance, external labels, ...) merged by name with
+//! those of its series (name, attributes, le). Both halves are kept as encoded bytes. Where the origin's
+//! labels fall between the series' labels depends only on the names, so that plan is remembered with the
+//! series for the last set of origin names it met: targets of one job have the same. Joining is then a
+//! few copies, and memory is spent per origin plus per series, not per pair.
+
+use super::translation::Translation;
+use pipeline::{Origin, Series, Slot};
+use prometheus::remote_write::wire::v1::put_label;
+use std::collections::HashMap;
+use std::sync::Arc;
+
+/// An origin's labels in wire form.
+#[derive(Debug)]
+pub(super) struct WireOrigin {
+    slot: Slot,
+    /// Which set of label names: an index into [`LabelTables::signatures`].
+    signature: u32,
+    /// All labels, encoded, sorted by name.
+    bytes: Box<[u8]>,
+    /// Where each label ends in `bytes`.
+    ends: Box<[u32]>,
+}
+
+/// A series' labels in wire form.
+#[derive(Debug)]
+pub(super) struct WireSeries {
+    slot: Slot,
+    bytes: Box<[u8]>,
+    plan: Plan,
+}
+
+/// How the labels of a series and of an origin interleave.
+#[derive(Clone, Copy, Debug)]
+enum Plan {
+    /// No origin was met yet.
+    Unknown,
+    /// The name cannot be translated: the series is not sent.
+    Unnamed(Untranslatable),
+    /// For origins with this signature: copy series bytes up to `.0`, then origin bytes up to `.1`, and so
+    /// on; at the end the rest of the series.
+    Runs { signature: u32, len: u8, runs: [(u16, u16); MAX_RUNS] },
+    /// For origins with this signature a label stands on both sides, or the pieces are many: the labels
+    /// are worked out for each pair.
+    Pairwise { signature: u32 },
+}
+
+/// More alternations than this are worked out pairwise; scraped series have two or three.
+const MAX_RUNS: usize = 4;
+
+/// Pairs worked out one by one are remembered up to this many (each some hundred bytes), and then
+/// forgotten all at once, since only odd data needs them.
+const MAX_PAIRS: usize = 65_536;
+
+/// The wire forms of everything met so far.
+#[derive(Debug)]
+pub(super) struct LabelTables {
+    translation: Arc<Translation>,
+    origins: Vec<Option<WireOrigin>>,
+    /// Under translated names, and under names kept as they came.
+    series: [Vec<Option<WireSeries>>; 2],
+    signatures: HashMap<Vec<u8>, u32>,
+    pairs: HashMap<(Slot, Slot), Box<[u8]>>,
+}
+
+/// Why a series has no labels to send.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Untranslatable {
+    /// Its name or the name of a label is empty or has nothing that Prometheus allows.
+    BadName,
+    /// The creation time of a counter or histogram: remote write 1.0 has no place for it under the
+    /// names that OpenTelemetry gives, and the Collector sends none either.
+    Created,
+    /// It describes its target: its labels go into the `target_info` that is made for the origin.
+    TargetInfo,
+    /// Its origin was not prepared; this is a defect.
+    Unprepared,
+}
+
+impl Untranslatable {
+    /// The reason under which the point is counted.
+    pub(super) fn as_str(self) -> &'static str {
+        match self {
+            Self::BadName => "untranslatable_name",
+            Self::Created => "created_series",
+            Self::TargetInfo => "target_info",
+            Self::Unprepared => "internal_error",
+        }
+    }
+}
+
+impl WireSeries {
+    #[cold]
+    fn new(translation: &Translation, series: &Arc<Series>, keeps_names: bool) -> Self {
+        let slot = series.slot();
+        match translation.series_labels(series, keeps_names) {
+            Ok(labels) => {
+                let mut bytes = Vec::new();
+                for (name, value) in &labels {
+                    put_label(&mut bytes, name.as_bytes(), value.as_bytes());
+                }
+                Self { slot, bytes: bytes.into(), plan: Plan::Unknown }
+            }
+            Err(reason) => Self { slot, bytes: Box::default(), plan: Plan::Unnamed(reason) },
+        }
+    }
+}
+
+impl LabelTables {
+    pub(super) fn new(translation: Arc<Translation>) -> Self {
+        Self { translation, origins: Vec::new(), series: [Vec::new(), Vec::new()], signatures: HashMap::new(), pairs: HashMap::new() }
+    }
+
+    /// How many origins and series are held; each entry is replaced when its slot gets a new holder, so
+    /// both are bounded by the largest numbers that were alive at once.
+    pub(super) fn sizes(&self) -> (usize, usize) {
+        (self.origins.iter().flatten().count(), self.series.iter().flatten().flatten().count())
+    }
+
+    /// Prepares `origin`; to be called before [`LabelTables::labels`] for points of it.
+    pub(super) fn prepare(&mut self, origin: &Arc<Origin>) {
+        let slot = origin.slot();
+        let index = slot.id as usize;
+        if self.origins.get(index).and_then(Option::as_ref).is_some_and(|o| o.slot == slot) {
+            return;
+        }
+        if self.origins.len() <= index {
+            self.origins.resize_with(index + 1, || None);
+        }
+        let labels = self.translation.origin_labels(origin);
+        let mut bytes = Vec::new();
+        let mut ends = Vec::with_capacity(labels.len());
+        let mut names = Vec::new();
+        for (name, value) in &labels {
+            put_label(&mut bytes, name.as_bytes(), value.as_bytes());
+            ends.push(bytes.len() as u32);
+            names.extend_from_slice(name.as_bytes());
+            names.push(0xff);
+        }
+        let next = self.signatures.len() as u32;
+        let signature = *self.signatures.entry(names).or_insert(next);
+        if let Some(place) = self.origins.get_mut(index) {
+            *place = Some(WireOrigin { slot, signature, bytes: bytes.into(), ends: ends.into() });
+        }
+    }
+
+    /// The labels of `series` at `origin`, as pieces to copy one after another.
+    #[inline]
+    pub(super) fn labels<'a>(
+        &'a mut self,
+        origin: &Arc<Origin>,
+        series: &Arc<Series>,
+        keeps_names: bool,
+    ) -> Result<Pieces<'a>, Untranslatable> {
+        let table = usize::from(keeps_names);
+        let slot = series.slot();
+        let [translated, kept] = &self.series;
+        let known = if keeps_names { kept } else { translated }.get(slot.id as usize).and_then(Option::as_ref);
+        let signature = match self.origins.get(origin.slot().id as usize) {
+            Some(Some(o)) => o.signature,
+            _ => return Err(Untranslatable::Unprepared),
+        };
+        let planned = match known {
+            Some(s) if s.slot == slot => match s.plan {
+                Plan::Runs { signature: of, .. } => of == signature,
+                _ => false,
+            },
+            _ => false,
+        };
+        if !planned && self.plan(origin, series, table)? {
+            return self.pair(origin, series);
+        }
+        match (self.series.get(table).and_then(|t| t.get(slot.id as usize)), self.origins.get(origin.slot().id as usize)) {
+            (Some(Some(s)), Some(Some(o))) => match &s.plan {
+                Plan::Runs { len, runs, .. } => {
+                    Ok(Pieces { series: &s.bytes, origin: &o.bytes, runs: runs.get(..usize::from(*len)).unwrap_or(&[]) })
+                }
+                _ => Err(Untranslatable::Unprepared),
+            },
+            _ => Err(Untranslatable::Unprepared),
+        }
+    }
+
+    /// Makes the plan for this series and origins like this one; true if the pair needs its own labels.
+    #[cold]
+    fn plan(&mut self, origin: &Arc<Origin>, series: &Arc<Series>, table: usize) -> Result<bool, Untranslatable> {
+        let slot = series.slot();
+        let index = slot.id as usize;
+        let Some(Some(o)) = self.origins.get(origin.slot().id as usize) else { return Err(Untranslatable::Unprepared) };
+        let Some(entries) = self.series.get_mut(table) else { return Err(Untranslatable::Unprepared) };
+        if entries.len() <= index {
+            entries.resize_with(index + 1, || None);
+        }
+        let Some(entry) = entries.get_mut(index) else { return Err(Untranslatable::Unprepared) };
+        let wire = match entry {
+            Some(known) if known.slot == slot => known,
+            stale => stale.insert(WireSeries::new(&self.translation, series, table == 1)),
+        };
+        match wire.plan {
+            Plan::Unnamed(reason) => return Err(reason),
+            Plan::Pairwise { signature } if signature == o.signature => return Ok(true),
+            _ => {}
+        }
+        wire.plan = interleave(&wire.bytes, o).unwrap_or(Plan::Pairwise { signature: o.signature });
+        Ok(matches!(wire.plan, Plan::Pairwise { .. }))
+    }
+
+    #[cold]
+    fn pair<'a>(&'a mut self, origin: &Arc<Origin>, series: &Arc<Series>) -> Result<Pieces<'a>, Untranslatable> {
+        if self.pairs.len() >= MAX_PAIRS {
+            self.pairs.clear();
+        }
+        let key = (origin.slot(), series.slot());
+        if !self.pairs.contains_key(&key) {
+            let labels = self.translation.all_labels(origin, series).ok_or(Untranslatable::BadName)?;
+            let mut bytes = Vec::new();
+            for (name, value) in &labels {
+                put_label(&mut bytes, name.as_bytes(), value.as_bytes());
+            }
+            self.pairs.insert(key, bytes.into());
+        }
+        let bytes = self.pairs.get(&key).ok_or(Untranslatable::Unprepared)?;
+        Ok(Pieces { series: bytes, origin: &[], runs: &[] })
+    }
+}
+
+/// Labels as pieces of two byte strings.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Pieces<'a> {
+    series: &'a [u8],
+    origin: &'a [u8],
+    runs: &'a [(u16, u16)],
+}
+
+impl Pieces<'_> {
+    /// Length of all labels in wire form.
+    #[inline]
+    pub(super) fn len(&self) -> usize {
+        self.series.len() + self.origin.len()
+    }
+
+    /// Appends all labels.
+    #[inline]
+    pub(super) fn append_to(&self, out: &mut Vec<u8>) {
+        let (mut in_series, mut in_origin) = (0, 0);
+        for (series_end, origin_end) in self.runs {
+            let (series_end, origin_end) = (usize::from(*series_end), usize::from(*origin_end));
+            out.extend_from_slice(self.series.get(in_series..series_end).unwrap_or(&[]));
+            out.extend_from_slice(self.origin.get(in_origin..origin_end).unwrap_or(&[]));
+            (in_series, in_origin) = (series_end, origin_end);
+        }
+        out.extend_from_slice(self.series.get(in_series..).unwrap_or(&[]));
+    }
+}
+
+/// The plan for these two, or `None` if a name stands on both sides or the plan does not fit.
+fn interleave(series: &[u8], origin: &WireOrigin) -> Option<Plan> {
+    let mut runs = [(0u16, 0u16); MAX_RUNS];
+    let mut len = 0usize;
+    let (mut rest, mut at) = (series, 0usize);
+    let mut origin_start = 0usize;
+    for end in &origin.ends {
+        let end = *end as usize;
+        let (name, _) = first_label(origin.bytes.get(origin_start..end)?)?;
+        while let Some((next, size)) = first_label(rest) {
+            match next.cmp(name) {
+                std::cmp::Ordering::Less => {
+                    at += size;
+                    rest = rest.get(size..)?;
+                }
+                std::cmp::Ordering::Equal => return None,
+                std::cmp::Ordering::Greater => break,
+            }
+        }
+        let run = (u16::try_from(at).ok()?, u16::try_from(end).ok()?);
+        match len.checked_sub(1).and_then(|last| runs.get_mut(last)) {
+            Some(last) if last.0 == run.0 => *last = run,
+            _ => {
+                *runs.get_mut(len)? = run;
+                len += 1;
+            }
+        }
+        origin_start = end;
+    }
+    Some(Plan::Runs { signature: origin.signature, len: len as u8, runs })
+}
+
+/// The name of the first encoded label and the size of that label, both as [`put_label`] wrote them.
+fn first_label(bytes: &[u8]) -> Option<(&[u8], usize)> {
+    let (body_len, head) = length(bytes.get(1..)?)?;
+    let body = bytes.get(1 + head..1 + head + body_len)?;
+    let (name_len, name_head) = length(body.get(1..)?)?;
+    Some((body.get(1 + name_head..1 + name_head + name_len)?, 1 + head + body_len))
+}
+
+fn length(bytes: &[u8]) -> Option<(usize, usize)> {
+    let mut value = 0usize;
+    for (i, byte) in bytes.iter().enumerate().take(5) {
+        value |= usize::from(byte & 0x7f) << (7 * i);
+        if byte & 0x80 == 0 {
+            return Some((value, i + 1));
+        }
+    }
+    None
+}

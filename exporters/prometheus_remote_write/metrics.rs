@@ -1,0 +1,129 @@
+//! The exporter's own metrics, under the Collector's names.
+
+use parking_lot::Mutex;
+use pipeline::telemetry::{Counter, Distribution, Gauge, Telemetry};
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use super::encode::Contents;
+use super::shards::Progress;
+
+/// See [`Metrics::new`] for what each counts.
+pub(super) struct Metrics {
+    telemetry: Telemetry,
+    exporter: String,
+    endpoint: String,
+    sent_points: Counter,
+    failed_points: Counter,
+    sent_requests: Counter,
+    written_samples: Counter,
+    written_histograms: Counter,
+    written_exemplars: Counter,
+    sent_bytes: Counter,
+    retries: Counter,
+    send_seconds: Distribution,
+    newest_sent: Gauge,
+    dropped: Mutex<HashMap<&'static str, Counter>>,
+}
+
+impl Metrics {
+    pub(super) fn new(telemetry: &Telemetry, exporter: &str, endpoint: &str) -> Self {
+        let own = [("exporter", exporter)];
+        let both = [("exporter", exporter), ("endpoint", endpoint)];
+        let counter = |name: &str, help| telemetry.counter(&format!("otelcol_exporter_{name}"), help, &own);
+        let detail =
+            |name: &str, help| telemetry.counter(&format!("otelcol_exporter_prometheusremotewrite_{name}"), help, &both);
+        Self {
+            sent_points: counter("sent_metric_points", "Data points that the store has accepted."),
+            failed_points: counter("send_failed_metric_points", "Data points that were given up."),
+            sent_requests: detail("sent_batches", "Requests that the store has accepted."),
+            written_samples: detail("written_samples", "Samples that the store has accepted."),
+            written_histograms: detail("written_histograms", "Native histograms that the store has accepted."),
+            written_exemplars: detail("written_exemplars", "Exemplars that the store has accepted."),
+            sent_bytes: detail("sent_bytes", "Compressed bytes of accepted requests."),
+            retries: detail("retries", "Attempts after the first one."),
+            send_seconds: telemetry.distribution(
+                "otelcol_exporter_prometheusremotewrite_send_seconds",
+                "Seconds that one attempt took.",
+                &[0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0],
+                &both,
+            ),
+            newest_sent: telemetry.gauge(
+                "otelcol_exporter_prometheusremotewrite_highest_sent_timestamp_seconds",
+                "Timestamp of the newest sample that the store has accepted.",
+                &both,
+            ),
+            dropped: Mutex::new(HashMap::new()),
+            telemetry: telemetry.clone(),
+            exporter: exporter.to_owned(),
+            endpoint: endpoint.to_owned(),
+        }
+    }
+
+    /// Publishes what waits.
+    pub(super) fn watch(&self, progress: &Arc<Progress>, capacity: usize) {
+        let own = [("exporter", self.exporter.as_str()), ("data_type", "metrics")];
+        let both = [("exporter", self.exporter.as_str()), ("endpoint", self.endpoint.as_str())];
+        let gauge = |name: &str, help, labels: &[(&str, &str)], read: fn(&Progress) -> f64| {
+            let progress = Arc::clone(progress);
+            self.telemetry.read_gauge(&format!("otelcol_exporter_{name}"), help, labels, move || read(&progress));
+        };
+        gauge("queue_size", "Requests that wait or are under way.", &own, |p| p.waiting() as f64);
+        gauge("prometheusremotewrite_queue_bytes", "Compressed bytes of requests that wait.", &both, |p| {
+            p.waiting_bytes() as f64
+        });
+        gauge("prometheusremotewrite_queue_samples", "Samples in requests that wait.", &both, |p| {
+            p.waiting_samples() as f64
+        });
+        self.telemetry.gauge("otelcol_exporter_queue_capacity", "Requests that may wait.", &own).set(capacity as f64);
+    }
+
+    /// Publishes how many shards are in use and what the label tables hold.
+    pub(super) fn state(&self, shards: usize, (origins, series): (usize, usize)) {
+        let both = [("exporter", self.exporter.as_str()), ("endpoint", self.endpoint.as_str())];
+        let gauge = |name: &str, help, value: usize| {
+            self.telemetry.gauge(&format!("otelcol_exporter_prometheusremotewrite_{name}"), help, &both).set(value as f64);
+        };
+        gauge("shards", "Shards that samples are spread over.", shards);
+        gauge("cached_origins", "Origins whose labels are kept in wire form.", origins);
+        gauge("cached_series", "Series whose labels are kept in wire form.", series);
+    }
+
+    /// Counts points that are not sent, by reason.
+    #[cold]
+    pub(super) fn dropped(&self, reason: &'static str, points: u64) {
+        let counter = |_| {
+            self.telemetry.counter(
+                "otelcol_exporter_dropped_metric_points",
+                "Data points that were dropped, by reason.",
+                &[("exporter", &self.exporter), ("reason", reason)],
+            )
+        };
+        self.dropped.lock().entry(reason).or_insert_with(|| counter(())).add(points);
+    }
+
+    pub(super) fn failed(&self, points: u64) {
+        self.failed_points.add(points);
+    }
+
+    pub(super) fn retried(&self) {
+        self.retries.inc();
+    }
+
+    pub(super) fn attempt(&self, seconds: f64) {
+        self.send_seconds.observe(seconds);
+    }
+
+    pub(super) fn sent(&self, contents: &Contents, bytes: usize) {
+        self.sent_points.add(contents.points);
+        self.sent_requests.inc();
+        self.written_samples.add(contents.samples);
+        self.written_histograms.add(contents.histograms);
+        self.written_exemplars.add(contents.exemplars);
+        self.sent_bytes.add(bytes as u64);
+        let newest = contents.newest_ms as f64 / 1000.0;
+        if newest > self.newest_sent.get() {
+            self.newest_sent.set(newest);
+        }
+    }
+}

@@ -1,0 +1,198 @@
+//! `prometheusremotewrite`: delivers metrics to any store that speaks Prometheus remote write 1.0.
+//!
+//! Points are encoded as they arrive ([`encode`]), spread over shards by series, and sent one request per
+//! shard at a time ([`shards`], [`send`]). A store that fails is asked again with growing intervals; what
+//! it has not accepted stays in memory up to `remote_write_queue`'s bounds, then the pipeline waits.
+
+mod config;
+mod encode;
+mod labels;
+mod metadata;
+mod metrics;
+mod send;
+mod shards;
+#[cfg(test)]
+mod tests;
+mod translation;
+mod whole;
+
+use async_trait::async_trait;
+use config::Config;
+use encode::Encoder;
+use metrics::Metrics;
+use net::auth::Authenticators;
+use net::client::HttpClient;
+use pipeline::component::{
+    Build, BuildContext, ComponentError, Exporter, ExporterContext, Factory, Signal, Stability,
+};
+use pipeline::config::{ConfigErrors, Node};
+use send::Sender;
+use shards::Shards;
+use translation::Translation;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// The factory of `prometheusremotewrite`.
+pub const FACTORY: Factory = Factory {
+    type_name: "prometheusremotewrite",
+    aliases: &["prometheus_remote_write"],
+    summary: "sends metrics to a store that speaks Prometheus remote write",
+    signals: &[Signal::Metrics],
+    stability: Stability::Stable,
+    live_update: false,
+    validate,
+    build: Build::Exporter(build),
+};
+
+/// How often the number of shards is looked at.
+const ADAPT_EVERY: Duration = Duration::from_secs(5);
+
+fn validate(node: &Node) -> Result<(), ConfigErrors> {
+    Config::read(node).map(drop)
+}
+
+fn build(node: &Node, context: &BuildContext) -> Result<Box<dyn Exporter>, ComponentError> {
+    let config = Config::read(node).map_err(|errors| ComponentError::new(errors.to_string()))?;
+    let shown = shown(&config.endpoint);
+    let metrics = Arc::new(Metrics::new(&context.telemetry, &context.id.to_string(), &shown));
+    Ok(Box::new(RemoteWrite { config, context: context.clone(), shown_endpoint: shown, metrics, sender: None }))
+}
+
+/// The endpoint without what may be secret in it.
+fn shown(endpoint: &http::Uri) -> String {
+    let scheme = endpoint.scheme_str().unwrap_or("http");
+    let port = endpoint.port_u16().map(|port| format!(":{port}")).unwrap_or_default();
+    format!("{scheme}://{}{port}{}", endpoint.host().unwrap_or_default(), endpoint.path())
+}
+
+struct RemoteWrite {
+    config: Config,
+    context: BuildContext,
+    shown_endpoint: String,
+    metrics: Arc<Metrics>,
+    sender: Option<Arc<Sender>>,
+}
+
+#[async_trait]
+impl Exporter for RemoteWrite {
+    async fn start(&mut self) -> Result<(), ComponentError> {
+        let authenticators = Authenticators::of(&self.context.shared);
+        let client = HttpClient::new(&self.config.client, &authenticators)
+            .map_err(|error| ComponentError::caused("cannot set up the HTTP client", error))?;
+        client.check_files().map_err(|error| ComponentError::caused("cannot read TLS files", error))?;
+        let program = self.context.program;
+        self.sender = Some(Arc::new(Sender {
+            client,
+            endpoint: self.config.endpoint.clone(),
+            shown_endpoint: self.shown_endpoint.clone(),
+            headers: send::headers(&format!("{}/{}", program.name, program.version)),
+            retry: self.config.retry,
+            metrics: Arc::clone(&self.metrics),
+        }));
+        Ok(())
+    }
+
+    async fn run(mut self: Box<Self>, mut context: ExporterContext) -> Result<(), ComponentError> {
+        let Some(sender) = self.sender.take() else {
+            return Err(ComponentError::new("the exporter was run without being started"));
+        };
+        let mut shards = Shards::start(self.config.queue, &sender, &self.metrics);
+        self.metrics.watch(shards.progress(), self.config.queue.requests);
+        let linger = self.config.linger;
+        let translation = Arc::new(self.config.translation);
+        let mut running = Running {
+            encoder: Encoder::new(Arc::clone(&translation), self.config.limits, Arc::clone(&self.metrics)),
+            translation,
+            metadata: self.config.send_metadata.then(metadata::Metadata::default),
+            max_shards: self.config.queue.shards,
+            calm_since: Instant::now(),
+            adapted: Instant::now(),
+        };
+        let mut stop = context.stop.clone();
+        tokio::select! {
+            () = running.run(&mut context, &mut shards, linger) => {}
+            () = stop.deadline_passed() => {
+                tracing::warn!(endpoint = %self.shown_endpoint, "The deadline has passed before all was delivered.");
+                shards.abort().await;
+            }
+        }
+        Ok(())
+    }
+}
+
+struct Running {
+    encoder: Encoder,
+    translation: Arc<Translation>,
+    metadata: Option<metadata::Metadata>,
+    max_shards: usize,
+    /// Since when there is no backlog.
+    calm_since: Instant,
+    adapted: Instant,
+}
+
+impl Running {
+    async fn run(&mut self, context: &mut ExporterContext, shards: &mut Shards, linger: Duration) {
+        loop {
+            let due = self.encoder.opened().map(|opened| opened + linger);
+            tokio::select! {
+                batch = context.input.recv() => match batch {
+                    Some(batch) => {
+                        if let Some(metadata) = &mut self.metadata {
+                            metadata.note(&batch, &self.translation);
+                        }
+                        self.encoder.encode(batch);
+                    }
+                    None => break,
+                },
+                () = wait_until(due) => self.encoder.seal_all(),
+            }
+            self.hand_over(shards).await;
+            self.adapt(shards);
+        }
+        self.encoder.seal_all();
+        self.hand_over(shards).await;
+        shards.drain().await;
+    }
+
+    async fn hand_over(&mut self, shards: &Shards) {
+        if let Some(metadata) = &mut self.metadata {
+            for request in metadata.due(&self.translation, self.encoder.generation()) {
+                shards.enqueue(request).await;
+            }
+        }
+        let sealed: Vec<_> = self.encoder.take_sealed().collect();
+        for request in sealed {
+            shards.enqueue(request).await;
+        }
+    }
+
+    /// Uses more shards when requests wait although the store accepts them, fewer when none has waited for
+    /// a minute.
+    fn adapt(&mut self, shards: &Shards) {
+        if self.adapted.elapsed() < ADAPT_EVERY {
+            return;
+        }
+        self.adapted = Instant::now();
+        let active = self.encoder.active();
+        let progress = shards.progress();
+        let backlog = progress.waiting() > 2 * active;
+        if backlog {
+            self.calm_since = Instant::now();
+        }
+        if backlog && !progress.is_retrying() && active < self.max_shards {
+            self.encoder.spread_over((active * 2).min(self.max_shards));
+        } else if active > 1 && self.calm_since.elapsed() > Duration::from_secs(60) {
+            self.encoder.spread_over(active / 2);
+            self.calm_since = Instant::now();
+        }
+        self.encoder.publish();
+    }
+}
+
+async fn wait_until(due: Option<Instant>) {
+    match due {
+        Some(due) => tokio::time::sleep_until(due).await,
+        None => std::future::pending().await,
+    }
+}

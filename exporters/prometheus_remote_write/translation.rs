@@ -1,0 +1,172 @@
+//! From the model's identities to Prometheus labels, by the Collector's rules. Runs once per origin and
+//! once per series; the encoder keeps the results in wire form.
+
+use super::labels::Untranslatable;
+use super::whole::text;
+use pipeline::{Attributes, Family, FamilyKind, Origin, Part, Series, Source};
+use prometheus::number::format_shortest_decimal;
+use prometheus::translate::label_set::{LabelRules, ScopeInfo, label_set};
+use prometheus::translate::target_info::{TargetInfoRules, target_info_labels};
+use prometheus::translate::{MetricNamer, NamedKind};
+use std::borrow::Cow;
+use std::sync::Arc;
+
+/// Labels, sorted by name.
+pub(super) type LabelList = Vec<(String, String)>;
+
+/// The rules of one exporter.
+#[derive(Debug)]
+pub(super) struct Translation {
+    /// Names of metrics that came by OTLP, and of scraped ones unless they are kept.
+    pub(super) metric_namer: MetricNamer,
+    /// Labels of the same.
+    pub(super) labels: LabelRules,
+    /// Whether scraped metrics keep the names they were scraped with.
+    pub(super) keep_scraped_names: bool,
+    pub(super) send_exemplars: bool,
+    pub(super) target_info: bool,
+    pub(super) target_info_rules: TargetInfoRules,
+}
+
+impl Translation {
+    /// Whether series of this source go out under the names they came with.
+    pub(super) fn keeps_names(&self, source: Source) -> bool {
+        match source {
+            Source::Otlp => false,
+            Source::Scrape => self.keep_scraped_names,
+            Source::RemoteWrite => true,
+        }
+    }
+
+    /// Rules for labels of this source: kept names mean kept labels, and no labels for a scope that the
+    /// source does not have.
+    fn rules(&self, source: Source) -> LabelRules {
+        if !self.keeps_names(source) {
+            return self.labels.clone();
+        }
+        LabelRules { namer: None, disable_scope_info: true, ..self.labels.clone() }
+    }
+
+    /// Labels that every series of `origin` has.
+    pub(super) fn origin_labels(&self, origin: &Origin) -> LabelList {
+        self.combined(origin, &Attributes::default(), &[]).unwrap_or_else(|| {
+            // A name that cannot be translated drops the points, pair by pair, with a count.
+            Vec::new()
+        })
+    }
+
+    /// Labels of `series` without those of its origin.
+    pub(super) fn series_labels(&self, series: &Series, keeps_names: bool) -> Result<LabelList, Untranslatable> {
+        let extras = self.extras(series, keeps_names)?;
+        let namer = if keeps_names { None } else { self.labels.namer };
+        let rules = LabelRules { namer, disable_scope_info: true, ..LabelRules::default() };
+        let attributes = texts(&series.attributes);
+        let extras = extras.iter().map(|(name, value)| (*name, value.as_str()));
+        label_set(&rules, [], &ScopeInfo::default(), pairs(&attributes), extras)
+            .map_err(|_| Untranslatable::BadName)
+    }
+
+    /// All labels of `series` at `origin`, worked out together: what to do when a name stands on both sides.
+    pub(super) fn all_labels(&self, origin: &Origin, series: &Series) -> Option<LabelList> {
+        let extras = self.extras(series, self.keeps_names(origin.source)).ok()?;
+        self.combined(origin, &series.attributes, &extras)
+    }
+
+    fn combined(&self, origin: &Origin, attributes: &Attributes, extras: &[(&str, String)]) -> Option<LabelList> {
+        let resource = texts(&origin.resource.attributes);
+        let scope_attributes = texts(&origin.scope.attributes);
+        let scope_attributes: Vec<(&str, &str)> = pairs(&scope_attributes).collect();
+        let scope = ScopeInfo {
+            name: &origin.scope.name,
+            version: &origin.scope.version,
+            schema_url: "",
+            attributes: &scope_attributes,
+        };
+        let (own, shared) = (texts(attributes), texts(&origin.labels));
+        let extras = extras.iter().map(|(name, value)| (*name, value.as_str()));
+        label_set(&self.rules(origin.source), pairs(&resource), &scope, pairs(&shared).chain(pairs(&own)), extras).ok()
+    }
+
+    /// The name that a family goes by at the store.
+    pub(super) fn family_name(&self, family: &Family, keeps_names: bool) -> Option<String> {
+        if keeps_names {
+            return Some(family.name.to_string());
+        }
+        self.metric_namer.build(&family.name, &family.unit, named_kind(family)).ok().map(Cow::into_owned)
+    }
+
+    /// `__name__`, and `le` or `quantile`.
+    fn extras(&self, series: &Series, keeps_names: bool) -> Result<Vec<(&'static str, String)>, Untranslatable> {
+        let part = series.part.label();
+        if keeps_names {
+            let mut extras = vec![("__name__", series.name.to_string())];
+            extras.extend(part.map(|(label, value)| (label, value.to_owned())));
+            return Ok(extras);
+        }
+        if series.part == Part::Created {
+            return Err(Untranslatable::Created);
+        }
+        if &*series.name == "target_info" {
+            return Err(Untranslatable::TargetInfo);
+        }
+        let base = self.family_name(&series.family, false).ok_or(Untranslatable::BadName)?;
+        let mut extras = vec![("__name__", format!("{base}{}", series.part.suffix()))];
+        extras.extend(part.map(|(label, value)| (label, plain_decimal(value))));
+        Ok(extras)
+    }
+
+    /// The series that tells an origin's resource attributes, where there is something to tell, and the
+    /// origin to send it under. `scraped` is the `target_info` that the target exposes itself.
+    pub(super) fn target_info_of(
+        &self,
+        origin: &Origin,
+        scraped: Option<&Series>,
+    ) -> Option<(Arc<Origin>, Arc<Series>)> {
+        if self.keeps_names(origin.source) {
+            return None;
+        }
+        let mut resource = texts(&origin.resource.attributes);
+        if let Some(scraped) = scraped {
+            resource.extend(texts(&scraped.attributes));
+        }
+        // Only whether there is a time at all matters to the rule; points without one are left out before.
+        let labels = target_info_labels(&self.target_info_rules, pairs(&resource), 1).ok()??;
+        let name: Arc<str> = self.target_info_rules.name().into();
+        let family = Family { name: Arc::clone(&name), kind: FamilyKind::Gauge, ..Family::default() };
+        let attributes = labels.iter().filter(|(label, _)| label != "__name__");
+        let attributes = Attributes::from_pairs(attributes.map(|(label, value)| (label.as_str(), value.as_str())));
+        // The labels are final: an origin without anything, of a source that keeps names, leaves them be.
+        let bare = Origin::intern(Source::RemoteWrite, Default::default(), Default::default(), Attributes::default());
+        Some((bare, Series::intern(Arc::new(family), name, Part::Whole, attributes)))
+    }
+}
+
+/// `le` and `quantile` as the Collector writes them after a round trip through OTLP: `1.0` becomes `1`.
+fn plain_decimal(text: &str) -> String {
+    match text.parse::<f64>() {
+        Ok(value) if value.is_finite() => format_shortest_decimal(value),
+        Ok(value) if value == f64::INFINITY => "+Inf".to_owned(),
+        _ => text.to_owned(),
+    }
+}
+
+fn named_kind(family: &Family) -> NamedKind {
+    match family.kind {
+        FamilyKind::Gauge => NamedKind::Gauge,
+        FamilyKind::Sum { monotonic: true, .. } => NamedKind::Counter,
+        FamilyKind::Sum { .. } | FamilyKind::Info | FamilyKind::StateSet => NamedKind::NonMonotonicCounter,
+        FamilyKind::Histogram { .. } => NamedKind::Histogram,
+        FamilyKind::ExponentialHistogram { .. } => NamedKind::ExponentialHistogram,
+        FamilyKind::Summary => NamedKind::Summary,
+        // OTLP has both as gauges.
+        FamilyKind::Unknown | FamilyKind::GaugeHistogram => NamedKind::Gauge,
+    }
+}
+
+fn texts(attributes: &Attributes) -> LabelList {
+    attributes.iter().map(|(key, value)| (key.to_owned(), text(value))).collect()
+}
+
+fn pairs(texts: &LabelList) -> impl Iterator<Item = (&str, &str)> + Clone {
+    texts.iter().map(|(key, value)| (key.as_str(), value.as_str()))
+}
