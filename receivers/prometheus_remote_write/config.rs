@@ -1,0 +1,82 @@
+//! Settings of the `prometheusremotewrite` receiver.
+
+use std::fmt;
+use std::time::Duration;
+
+use net::auth::Authenticators;
+use net::server::{Encodings, HttpServerError, HttpServerSettings};
+use pipeline::config::{ConfigErrors, Node, decode};
+use serde::{Deserialize, Deserializer, de};
+
+/// Where the Collector's receiver of this name listens.
+pub const DEFAULT_ENDPOINT: &str = "localhost:9090";
+
+/// When a sender is told that its request was taken.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Acknowledge {
+    /// When every pipeline has taken the points into its first queue, as the Collector does.
+    #[default]
+    Accepted,
+    /// When every destination has them, or they are in a log on disk. What memory holds at a crash is then
+    /// still at the sender; a sender waits longer for its answers and may need more shards.
+    Durable,
+}
+
+impl<'de> Deserialize<'de> for Acknowledge {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct NameVisitor;
+        impl de::Visitor<'_> for NameVisitor {
+            type Value = Acknowledge;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("accepted or durable")
+            }
+
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<Acknowledge, E> {
+                match text {
+                    "accepted" => Ok(Acknowledge::Accepted),
+                    "durable" => Ok(Acknowledge::Durable),
+                    other => Err(E::custom(format!("{other:?} is not known: use accepted or durable"))),
+                }
+            }
+        }
+        deserializer.deserialize_str(NameVisitor)
+    }
+}
+
+net::http_server_config! {
+    /// The keys of the `prometheusremotewrite` receiver: those of every HTTP server (default endpoint
+    /// `localhost:9090`) and its own.
+    #[derive(Clone, Debug, Default, Deserialize)]
+    #[serde(default, deny_unknown_fields)]
+    pub struct RemoteWriteConfig {
+        /// When a request is answered: `accepted` (default) once the pipeline has taken the points, `durable` once
+        /// they are delivered or on disk.
+        pub acknowledge: Acknowledge,
+    }
+}
+
+impl RemoteWriteConfig {
+    /// Reads and checks the receiver's block.
+    ///
+    /// # Errors
+    /// Everything that is wrong with it.
+    pub fn read(node: &Node) -> Result<Self, ConfigErrors> {
+        decode(node, "")
+    }
+
+    /// What the server is built from; certificates are read.
+    ///
+    /// # Errors
+    /// For values that are not known, unreadable files, and an authenticator that is not there.
+    pub fn server_settings(&self, authenticators: &Authenticators) -> Result<HttpServerSettings, HttpServerError> {
+        let mut settings = self.http_server().settings(DEFAULT_ENDPOINT, authenticators)?;
+        // Bodies are decompressed into buffers that are kept, with a limit of their own.
+        settings.encodings = Encodings::raw();
+        if self.acknowledge == Acknowledge::Durable && self.write_timeout.is_none() {
+            // A store's outage is no reason to cut off a sender that was promised to hear of delivery.
+            settings.write_timeout = Duration::ZERO;
+        }
+        Ok(settings)
+    }
+}

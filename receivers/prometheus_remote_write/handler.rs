@@ -1,0 +1,235 @@
+//! From a request to its answer.
+
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use http::header::{ALLOW, CONTENT_ENCODING, CONTENT_TYPE, HeaderName};
+use http::{HeaderMap, HeaderValue, Method, StatusCode};
+use net::server::{Handler, Request, Response};
+use parking_lot::Mutex;
+use pipeline::{Ack, AckOutcome, Acks, MetricBatch, Output, SendError};
+use prometheus::remote_write::protocol::{ProtocolVersion, Response as Answer, check_content_encoding};
+use prometheus::remote_write::snappy::decode_block;
+use prometheus::remote_write::wire::DecodeLimits;
+use tokio::sync::{Semaphore, oneshot};
+use tokio::time::Instant;
+
+use super::cache::SeriesCache;
+use super::config::Acknowledge;
+use super::metrics::Metrics;
+use super::request::{Taken, read};
+
+/// Where senders are told to write.
+pub(super) const PATHS: [&str; 2] = ["/api/v1/write", "/api/v1/push"];
+/// What a body may become when it is decompressed. Senders pack 500 to 50,000 samples of 100 to 200 bytes; vmagent's
+/// blocks end at 32 MiB.
+const MAX_DECOMPRESSED: usize = 64 << 20;
+/// How long a sender is asked to wait when the pipeline cannot take more: some checks of the memory limiter.
+const RETRY_AFTER: Duration = Duration::from_secs(5);
+/// Requests that are decoded, or decoded and not taken by the pipeline yet. The bodies of others wait compressed.
+/// At the usual 2,000 samples this bounds what waits here to about 10 MB.
+const MAX_DECODED: usize = 64;
+/// Decompression buffers that are kept, and up to which size: two for each of a few busy cores.
+const KEPT_BUFFERS: usize = 8;
+const KEPT_BUFFER_SIZE: usize = 4 << 20;
+/// How often bad label sets are reported in the log.
+const REPORT_EVERY: Duration = Duration::from_secs(1);
+
+/// Answers write requests.
+#[derive(Debug)]
+pub(super) struct WriteHandler {
+    id: String,
+    acknowledge: Acknowledge,
+    metrics: Metrics,
+    /// Set when the receiver runs.
+    output: OnceLock<Output>,
+    cache: Arc<Mutex<SeriesCache>>,
+    started: Instant,
+    decoding: Semaphore,
+    buffers: Mutex<Vec<Vec<u8>>>,
+    reported: Mutex<Option<Instant>>,
+}
+
+/// A request's points on their way, and where their fate is learnt if the sender waits for it.
+struct Sent {
+    invalid: Option<Answer>,
+    fate: Option<oneshot::Receiver<AckOutcome>>,
+}
+
+impl WriteHandler {
+    pub(super) fn new(id: String, acknowledge: Acknowledge, metrics: Metrics, cache: Arc<Mutex<SeriesCache>>) -> Self {
+        Self {
+            id,
+            acknowledge,
+            metrics,
+            output: OnceLock::new(),
+            cache,
+            started: Instant::now(),
+            decoding: Semaphore::new(MAX_DECODED),
+            buffers: Mutex::default(),
+            reported: Mutex::default(),
+        }
+    }
+
+    /// Where the points go. Requests before this are asked to come again.
+    pub(super) fn send_to(&self, output: Output) {
+        // There is one run, so that it is set once.
+        drop(self.output.set(output));
+    }
+
+    async fn write(&self, request: &Request) -> Answer {
+        if let Err(answer) = check_headers(&request.headers) {
+            return answer;
+        }
+        let sent = match self.pass_on(&request.body).await {
+            Ok(sent) => sent,
+            Err(answer) => return answer,
+        };
+        if let Some(fate) = sent.fate {
+            match fate.await {
+                Ok(AckOutcome::Delivered | AckOutcome::Persisted) => {}
+                Ok(AckOutcome::Rejected) => {
+                    return refusal(400, "a destination rejected the samples for good; its own log line says why");
+                }
+                Ok(AckOutcome::Dropped) | Err(_) => {
+                    return Answer::busy("the samples could not be delivered; send them again", RETRY_AFTER);
+                }
+            }
+        }
+        sent.invalid.unwrap_or_else(Answer::written)
+    }
+
+    /// Decodes a body and hands its points to the pipeline.
+    async fn pass_on(&self, body: &[u8]) -> Result<Sent, Answer> {
+        let Some(output) = self.output.get() else {
+            return Err(Answer::busy("the receiver is starting", RETRY_AFTER));
+        };
+        // The semaphore is never closed.
+        let _permit = self.decoding.acquire().await;
+        if let Err(error) = output.admit(0) {
+            self.metrics.refused_requests.inc();
+            return Err(unavailable(error));
+        }
+        let Taken { groups, points, invalid, metadata_left_out } = self.decode(body)?;
+        self.metrics.failed.add(invalid.points as u64);
+        self.metrics.invalid.add(invalid.points as u64);
+        self.metrics.lost_exemplars.add(invalid.exemplars as u64);
+        self.metrics.metadata_left_out.add(metadata_left_out as u64);
+        let invalid = invalid.first.map(|first| self.invalid(&first, invalid.points));
+        if points == 0 {
+            return Ok(Sent { invalid, fate: None });
+        }
+        let (batch, fate) = match self.acknowledge {
+            Acknowledge::Accepted => (MetricBatch::new(groups), None),
+            Acknowledge::Durable => {
+                let (ack, fate) = Ack::channel();
+                (MetricBatch::with_acks(groups, Acks::one(ack)), Some(fate))
+            }
+        };
+        match output.send(batch).await {
+            Ok(()) => {
+                self.metrics.accepted.add(points as u64);
+                Ok(Sent { invalid, fate })
+            }
+            Err(error) => {
+                self.metrics.refused.add(points as u64);
+                Err(unavailable(error))
+            }
+        }
+    }
+
+    fn decode(&self, body: &[u8]) -> Result<Taken, Answer> {
+        let mut plain = self.buffers.lock().pop().unwrap_or_default();
+        let now = u32::try_from(self.started.elapsed().as_secs()).unwrap_or(u32::MAX);
+        let taken = decode_block(body, MAX_DECOMPRESSED, &mut plain)
+            .map_err(|error| Answer::not_decompressed(&error))
+            .and_then(|()| {
+                read(&plain, &DecodeLimits::default(), &mut self.cache.lock(), now)
+                    .map_err(|error| Answer::not_decoded(&error))
+            });
+        if plain.capacity() <= KEPT_BUFFER_SIZE {
+            let mut buffers = self.buffers.lock();
+            if buffers.len() < KEPT_BUFFERS {
+                buffers.push(plain);
+            }
+        }
+        if let Err(answer) = &taken {
+            self.metrics.malformed_requests.inc();
+            self.report("A write request cannot be read and is refused.", &answer.body);
+        }
+        taken
+    }
+
+    /// The answer to a request of which part was left out.
+    fn invalid(&self, first: &str, points: usize) -> Answer {
+        let text = match points {
+            0 | 1 => first.to_owned(),
+            _ => format!("{first} ({points} samples are left out in all)"),
+        };
+        self.report("Samples of a write request are invalid and left out.", &text);
+        refusal(400, &text)
+    }
+
+    fn report(&self, what: &'static str, why: &str) {
+        let mut reported = self.reported.lock();
+        if reported.is_none_or(|last| last.elapsed() >= REPORT_EVERY) {
+            *reported = Some(Instant::now());
+            tracing::warn!(receiver = self.id, error = why, "{what}");
+        }
+    }
+}
+
+#[async_trait]
+impl Handler for WriteHandler {
+    async fn handle(&self, request: Request) -> Response {
+        let path = request.uri.path();
+        if !PATHS.contains(&path.strip_suffix('/').unwrap_or(path)) {
+            let text = format!("no such path: remote write goes to {}\n", PATHS.join(" or "));
+            return Response::text(StatusCode::NOT_FOUND, text);
+        }
+        if request.method != Method::POST {
+            let mut response = Response::text(StatusCode::METHOD_NOT_ALLOWED, "remote write is a POST request\n");
+            response.headers.insert(ALLOW, HeaderValue::from_static("POST"));
+            return response;
+        }
+        response(&self.write(&request).await)
+    }
+}
+
+fn check_headers(headers: &HeaderMap) -> Result<(), Answer> {
+    let text = |name: HeaderName| match headers.get(name) {
+        // What is no text cannot be what is wanted either.
+        Some(value) => Some(value.to_str().unwrap_or("?")),
+        None => None,
+    };
+    check_content_encoding(text(CONTENT_ENCODING)).map_err(|error| Answer::unsupported(&error))?;
+    match ProtocolVersion::from_content_type(text(CONTENT_TYPE)) {
+        Ok(ProtocolVersion::V1) => Ok(()),
+        Ok(ProtocolVersion::V2) => Err(refusal(
+            415,
+            "remote write 2.0 is not supported here: send 1.0 (in Prometheus: protobuf_message: prometheus.WriteRequest)",
+        )),
+        Err(error) => Err(Answer::unsupported(&error)),
+    }
+}
+
+fn unavailable(error: SendError) -> Answer {
+    Answer::busy(&error.to_string(), RETRY_AFTER)
+}
+
+fn refusal(status: u16, text: &str) -> Answer {
+    Answer { status, body: text.to_owned(), retry_after: None }
+}
+
+fn response(answer: &Answer) -> Response {
+    let status = StatusCode::from_u16(answer.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    if answer.body.is_empty() {
+        return Response::new(status);
+    }
+    let mut response = Response::text(status, format!("{}\n", answer.body));
+    if let Some((name, seconds)) = answer.retry_after_header() {
+        response.headers.insert(HeaderName::from_static(name), HeaderValue::from(seconds));
+    }
+    response
+}

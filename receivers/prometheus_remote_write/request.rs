@@ -1,0 +1,258 @@
+//! One request: from its decompressed bytes to groups of points.
+
+use std::collections::HashMap;
+
+use pipeline::value::{Exemplar, Point};
+use pipeline::{PointGroup, Value};
+use prometheus::remote_write::wire::v1::put_label;
+use prometheus::remote_write::wire::{
+    DecodeError, DecodeLimits, FamilyMetadata, Place as At, Rejection, Sample, TimeSeries, WriteVisitor, decode_v1,
+};
+
+use super::cache::{Key, Place, SeriesCache, WaitingExemplar};
+use super::scan::{Field, Fields, samples};
+use super::{STALE_BITS, exemplars, native};
+
+/// What a request came to.
+#[derive(Debug, Default)]
+pub(super) struct Taken {
+    /// The points, by page.
+    pub(super) groups: Vec<PointGroup>,
+    /// Float samples and histograms in `groups`.
+    pub(super) points: usize,
+    /// What was left out, and why.
+    pub(super) invalid: Invalid,
+    /// Metadata entries for which there was no room.
+    pub(super) metadata_left_out: usize,
+}
+
+/// Parts of a request that break a rule.
+#[derive(Debug, Default)]
+pub(super) struct Invalid {
+    /// Samples and histograms that are left out.
+    pub(super) points: usize,
+    /// Exemplars that are left out, or whose sample never came.
+    pub(super) exemplars: usize,
+    /// What is wrong with the first, for the answer; exemplars without a sample are no reason to refuse.
+    pub(super) first: Option<String>,
+}
+
+/// Reads a request. `now` is the second on a clock that starts with the cache.
+///
+/// # Errors
+/// When the bytes are no remote-write 1.0 request; nothing of it is taken then.
+pub(super) fn read(
+    body: &[u8],
+    limits: &DecodeLimits,
+    cache: &mut SeriesCache,
+    now: u32,
+) -> Result<Taken, DecodeError> {
+    cache.tidy(now);
+    let waiting = std::mem::take(&mut cache.waiting);
+    let mut reading = Reading { cache, now, groups: Vec::new(), by_page: Vec::new(), waiting, taken: Taken::default() };
+    for (number, field) in Fields::of(body).enumerate() {
+        let others = match field {
+            Field::Plain { labels, encoded, whole } => {
+                if reading.plain(labels, encoded) {
+                    continue;
+                }
+                (whole, Some(labels))
+            }
+            Field::Other(whole) => (whole, None),
+        };
+        reading.full(others.0, others.1, limits).map_err(|error| at_series(error, number))?;
+    }
+    Ok(reading.finish())
+}
+
+/// A page's points while a request is being read.
+#[derive(Debug)]
+struct Group {
+    page: u32,
+    points: Vec<Point>,
+    exemplars: Vec<Exemplar>,
+}
+
+struct Reading<'c> {
+    cache: &'c mut SeriesCache,
+    now: u32,
+    groups: Vec<Group>,
+    /// Index in `groups` by page, plus one; 0 for none.
+    by_page: Vec<u32>,
+    /// Exemplars whose sample has not come yet, those of earlier requests included.
+    waiting: Vec<WaitingExemplar>,
+    taken: Taken,
+}
+
+impl Reading<'_> {
+    /// Takes a series that is known and has float samples only. False if the full decoder has to look at it.
+    #[inline]
+    fn plain(&mut self, labels: &[u8], encoded: &[u8]) -> bool {
+        let key = self.cache.key(labels, false);
+        let Some(place) = self.cache.find(key, self.now) else { return false };
+        let group = self.group(place.page);
+        let before = group.points.len();
+        for sample in samples(encoded) {
+            let Some(sample) = sample else {
+                group.points.truncate(before);
+                return false;
+            };
+            group.points.push(point(place, &sample));
+        }
+        true
+    }
+
+    /// Reads one field of the request with the full decoder. `labels` are the encoded labels if they are in one
+    /// piece at the series' beginning.
+    fn full(&mut self, field: &[u8], labels: Option<&[u8]>, limits: &DecodeLimits) -> Result<(), DecodeError> {
+        decode_v1(field, limits, &mut Visitor { reading: self, labels })
+    }
+
+    #[inline]
+    fn group(&mut self, page: u32) -> &mut Group {
+        let at = page as usize;
+        if self.by_page.len() <= at {
+            self.by_page.resize(at + 1, 0);
+        }
+        let entry = &mut self.by_page[at];
+        if *entry == 0 {
+            self.groups.push(Group { page, points: Vec::new(), exemplars: Vec::new() });
+            *entry = self.groups.len() as u32;
+        }
+        &mut self.groups[*entry as usize - 1]
+    }
+
+    fn refuse(&mut self, points: usize, exemplars: usize, reason: impl FnOnce() -> String) {
+        self.taken.invalid.points += points;
+        self.taken.invalid.exemplars += exemplars;
+        self.taken.invalid.first.get_or_insert_with(reason);
+    }
+
+    fn series(&mut self, sent: &TimeSeries<'_>, labels: Option<&[u8]>) {
+        let key = self.key(sent, labels);
+        let place = match self.cache.find(key, self.now) {
+            Some(place) => place,
+            None => match self.cache.learn(key, sent, self.now) {
+                Ok(place) => place,
+                Err(error) => {
+                    let points = sent.samples.len() + sent.histograms.len();
+                    return self.refuse(points, sent.exemplars.len(), || error.to_string());
+                }
+            },
+        };
+        self.group(place.page).points.extend(sent.samples.iter().map(|sample| point(place, sample)));
+        for histogram in &sent.histograms {
+            match native::value(histogram) {
+                Ok(value) => {
+                    let time = nanos(histogram.timestamp_ms);
+                    let point = Point { series: place.index, flags: 0, time, start: 0, value };
+                    self.group(place.page).points.push(point);
+                }
+                Err(error) => self.refuse(1, 0, || error.to_string()),
+            }
+        }
+        for sent in &sent.exemplars {
+            match exemplars::exemplar(sent, nanos(sent.timestamp_ms)) {
+                Ok(exemplar) => self.waiting.push(WaitingExemplar { key, since: self.now, exemplar }),
+                Err(error) => self.refuse(0, 1, || error.to_string()),
+            }
+        }
+    }
+
+    fn key(&self, sent: &TimeSeries<'_>, labels: Option<&[u8]>) -> Key {
+        let histogram = !sent.histograms.is_empty();
+        if let Some(labels) = labels {
+            return self.cache.key(labels, histogram);
+        }
+        let mut encoded = Vec::with_capacity(256);
+        for (name, value) in &sent.labels {
+            put_label(&mut encoded, name, value);
+        }
+        self.cache.key(&encoded, histogram)
+    }
+
+    fn finish(mut self) -> Taken {
+        self.place_exemplars();
+        for group in self.groups {
+            if group.points.is_empty() {
+                continue;
+            }
+            if let Some((origin, table)) = self.cache.table(group.page) {
+                self.taken.points += group.points.len();
+                self.taken.groups.push(PointGroup { origin, table, points: group.points, exemplars: group.exemplars });
+            }
+        }
+        self.taken
+    }
+
+    /// Senders write exemplars as series of their own behind the samples they belong to, and may cut a batch
+    /// between the two. So those without a sample wait for the next one of their series.
+    fn place_exemplars(&mut self) {
+        let mut by_page: HashMap<u32, Vec<(u32, WaitingExemplar)>> = HashMap::new();
+        for waiting in std::mem::take(&mut self.waiting) {
+            match self.cache.place(waiting.key) {
+                Some(place) => by_page.entry(place.page).or_default().push((place.index, waiting)),
+                None => self.taken.invalid.exemplars += 1,
+            }
+        }
+        for (page, exemplars) in by_page {
+            let group = self.group(page);
+            // The last sample of a series is the one that its exemplars come with.
+            let last: HashMap<u32, u32> = group.points.iter().map(|point| point.series).zip(0..).collect();
+            let mut still_waiting = Vec::new();
+            for (index, waiting) in exemplars {
+                match last.get(&index) {
+                    Some(point) => group.exemplars.push(Exemplar { point: *point, ..waiting.exemplar }),
+                    None => still_waiting.push(waiting),
+                }
+            }
+            for waiting in still_waiting {
+                if !self.cache.keep_waiting(waiting, self.now) {
+                    self.taken.invalid.exemplars += 1;
+                }
+            }
+        }
+    }
+}
+
+#[inline]
+fn point(place: Place, sample: &Sample) -> Point {
+    let value = if sample.value.to_bits() == STALE_BITS { Value::NoRecordedValue } else { Value::Float(sample.value) };
+    Point { series: place.index, flags: 0, time: nanos(sample.timestamp_ms), start: 0, value }
+}
+
+/// Milliseconds as nanoseconds. What lies beyond the year 2262 becomes that year.
+#[inline]
+fn nanos(millis: i64) -> i64 {
+    millis.saturating_mul(1_000_000)
+}
+
+struct Visitor<'r, 'c, 'l> {
+    reading: &'r mut Reading<'c>,
+    labels: Option<&'l [u8]>,
+}
+
+impl<'a> WriteVisitor<'a> for Visitor<'_, '_, '_> {
+    fn series(&mut self, series: &TimeSeries<'a>) {
+        self.reading.series(series, self.labels);
+    }
+
+    fn metadata(&mut self, metadata: FamilyMetadata<'a>) {
+        if !self.reading.cache.describe(&metadata, self.reading.now) {
+            self.reading.taken.metadata_left_out += 1;
+        }
+    }
+
+    fn rejected(&mut self, rejection: Rejection) {
+        let points = rejection.samples + rejection.histograms;
+        self.reading.refuse(points, rejection.exemplars, || rejection.to_string());
+    }
+}
+
+/// The decoder was given one field and calls it the first; in the request it is the one called `number`.
+fn at_series(mut error: DecodeError, number: usize) -> DecodeError {
+    if let DecodeError::Malformed { place, .. } | DecodeError::TooMany { place, .. } = &mut error {
+        *place = At { series: place.series.map(|_| number), ..*place };
+    }
+    error
+}
