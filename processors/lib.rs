@@ -6,6 +6,7 @@
 pub mod batch;
 pub mod memory_limiter;
 mod outlet;
+pub mod relabel;
 
 #[cfg(test)]
 mod testing;
