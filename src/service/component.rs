@@ -33,7 +33,11 @@ enum Object {
 /// A component that is built but does not run yet.
 pub(super) struct Built {
     pub(super) slot: Slot,
-    object: Object,
+    vertex: Vertex,
+    signal: Option<Signal>,
+    surroundings: Surroundings,
+    /// None after a start that failed: what failed half-way is not asked again, but built anew.
+    object: Option<Object>,
     started: bool,
 }
 
@@ -65,7 +69,7 @@ impl Ended {
 #[derive(Debug)]
 pub(super) enum Failure {
     /// It did not get as far as running. What waits at its input is handed back.
-    Start { cause: ComponentError, input: Option<Input> },
+    Start { error: ServiceError, input: Option<Input> },
     /// It ran.
     Run(ComponentError),
 }
@@ -78,32 +82,16 @@ impl Built {
         signal: Option<Signal>,
         surroundings: &Surroundings,
     ) -> Result<Self, ServiceError> {
-        let failed = |cause| ServiceError::Create { slot: slot.clone(), signal, cause };
-        let id = match slot.id() {
-            Some(id) => id.clone(),
-            None => ComponentId::new("telemetry", "metrics")
-                .map_err(|error| failed(ComponentError::new(error.to_string())))?,
-        };
-        let context = BuildContext {
-            id,
-            program: surroundings.program,
-            telemetry: surroundings.telemetry.clone(),
-            shared: surroundings.shared.clone(),
-        };
-        let config = &vertex.config;
-        let object = match vertex.factory.build {
-            Build::Receiver(build) => Object::Receiver(build(config, &context).map_err(failed)?),
-            Build::Processor(build) => Object::Processor(build(config, &context).map_err(failed)?),
-            Build::Exporter(build) => Object::Exporter(build(config, &context).map_err(failed)?),
-            Build::Extension(build) => Object::Extension(build(config, &context).map_err(failed)?),
-        };
-        Ok(Self { slot: slot.clone(), object, started: false })
+        let object = build(slot, vertex, surroundings)
+            .map_err(|cause| ServiceError::Create { slot: slot.clone(), signal, cause })?;
+        let (vertex, surroundings) = (vertex.clone(), surroundings.clone());
+        Ok(Self { slot: slot.clone(), vertex, signal, surroundings, object: Some(object), started: false })
     }
 
     /// The gate that a processor puts at the entry of its pipeline.
     pub(super) fn gate(&self) -> Option<Arc<dyn Gate>> {
         match &self.object {
-            Object::Processor(processor) => processor.gate(),
+            Some(Object::Processor(processor)) => processor.gate(),
             _ => None,
         }
     }
@@ -114,17 +102,25 @@ impl Built {
     }
 
     /// Binds, opens and connects, unless that was done before.
-    pub(super) async fn start(&mut self) -> Result<(), ComponentError> {
+    pub(super) async fn start(&mut self) -> Result<(), ServiceError> {
         if self.started {
             return Ok(());
         }
+        let mut object = match self.object.take() {
+            Some(object) => object,
+            None => build(&self.slot, &self.vertex, &self.surroundings).map_err(|cause| {
+                ServiceError::Create { slot: self.slot.clone(), signal: self.signal, cause }
+            })?,
+        };
         let span = span(&self.slot);
-        match &mut self.object {
-            Object::Receiver(receiver) => receiver.start().instrument(span).await?,
-            Object::Exporter(exporter) => exporter.start().instrument(span).await?,
-            Object::Extension(extension) => extension.start().instrument(span).await?,
-            Object::Processor(_) => {}
-        }
+        let result = match &mut object {
+            Object::Receiver(receiver) => receiver.start().instrument(span).await,
+            Object::Exporter(exporter) => exporter.start().instrument(span).await,
+            Object::Extension(extension) => extension.start().instrument(span).await,
+            Object::Processor(_) => Ok(()),
+        };
+        result.map_err(|cause| ServiceError::Start { slot: self.slot.clone(), cause })?;
+        self.object = Some(object);
         self.started = true;
         Ok(())
     }
@@ -147,12 +143,13 @@ impl Built {
             // What only waits has nothing to stop.
             () = surface.stop.requested(), if told_to_stop => return Ok(()),
         }
-        if let Err(cause) = self.start().await {
-            return Err(Failure::Start { cause, input: surface.input });
+        if let Err(error) = self.start().await {
+            return Err(Failure::Start { error, input: surface.input });
         }
         let Surface { stop, input, output, updates, status } = surface;
         let no_input = || Failure::Run(ComponentError::new("has no input"));
-        let ran = match self.object {
+        let Some(object) = self.object else { return Ok(()) };
+        let ran = match object {
             Object::Receiver(receiver) => {
                 receiver.run(ReceiverContext { output, stop, updates }).instrument(span).await
             }
@@ -168,6 +165,23 @@ impl Built {
         };
         ran.map_err(Failure::Run)
     }
+}
+
+/// Has the factory make the object.
+fn build(slot: &Slot, vertex: &Vertex, surroundings: &Surroundings) -> Result<Object, ComponentError> {
+    let id = match slot.id() {
+        Some(id) => id.clone(),
+        None => ComponentId::new("telemetry", "metrics").map_err(|error| ComponentError::new(error.to_string()))?,
+    };
+    let Surroundings { program, telemetry, shared } = surroundings.clone();
+    let context = BuildContext { id, program, telemetry, shared };
+    let config = &vertex.config;
+    Ok(match vertex.factory.build {
+        Build::Receiver(build) => Object::Receiver(build(config, &context)?),
+        Build::Processor(build) => Object::Processor(build(config, &context)?),
+        Build::Exporter(build) => Object::Exporter(build(config, &context)?),
+        Build::Extension(build) => Object::Extension(build(config, &context)?),
+    })
 }
 
 /// The span that puts a component's id and kind on each of its log lines.

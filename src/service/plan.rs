@@ -41,9 +41,9 @@ impl Change {
 }
 
 /// The steps from `old` to `new`: starts and replacements in the order of starting, then updates, then wiring,
-/// then stops in the order of stopping.
-pub fn plan(old: &Graph, new: &Graph) -> Vec<Step> {
-    let changes = changes(old, new);
+/// then stops in the order of stopping. What is in `renew` is replaced even if its configuration is the same.
+pub fn plan(old: &Graph, new: &Graph, renew: &BTreeSet<Slot>) -> Vec<Step> {
+    let changes = changes(old, new, renew);
     let with = |wanted: Change| move |(slot, change): (&Slot, &Change)| (*change == wanted).then(|| slot.clone());
     let mut steps: Vec<Step> = Vec::new();
     for (slot, change) in &changes {
@@ -74,8 +74,9 @@ pub fn plan(old: &Graph, new: &Graph) -> Vec<Step> {
     steps
 }
 
-fn changes(old: &Graph, new: &Graph) -> BTreeMap<Slot, Change> {
-    let reordered = reordered(old, new);
+fn changes(old: &Graph, new: &Graph, renew: &BTreeSet<Slot>) -> BTreeMap<Slot, Change> {
+    let mut renewed = reordered(old, new);
+    renewed.extend(renew.iter().cloned());
     let mut renewed_extensions = Vec::new();
     let mut changes = BTreeMap::new();
     // Extensions come first in the order of slots, so what depends on them is judged after them.
@@ -83,7 +84,7 @@ fn changes(old: &Graph, new: &Graph) -> BTreeMap<Slot, Change> {
         let depends_on_renewed = || renewed_extensions.iter().any(|id| mentions(&vertex.config, id));
         let change = match old.vertices.get(slot) {
             None => Change::New,
-            Some(_) if reordered.contains(slot) || depends_on_renewed() => Change::Replaced,
+            Some(_) if renewed.contains(slot) || depends_on_renewed() => Change::Replaced,
             Some(before) if before == vertex => Change::Kept,
             Some(before) if vertex.factory.live_update && before.factory.type_name == vertex.factory.type_name => {
                 Change::Updated

@@ -9,7 +9,7 @@ use pipeline::component::{ComponentError, ServiceStatus};
 use pipeline::config::Node;
 use pipeline::stop::StopSource;
 use pipeline::{Gate, Input, Output};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -73,6 +73,9 @@ pub(super) struct Running {
     instances: BTreeMap<Slot, Instance>,
     tasks: JoinSet<Result<(), Failure>>,
     owners: HashMap<tokio::task::Id, Owner>,
+    /// Extensions of which another instance was built and never ran: what they offer to others was overwritten,
+    /// so they are built anew with the next change.
+    overwritten: BTreeSet<Slot>,
     /// What waits for components that could not be started, for whoever comes in their place.
     orphans: BTreeMap<Slot, (Entry, Input)>,
 }
@@ -106,6 +109,7 @@ impl Running {
             instances: BTreeMap::new(),
             tasks: JoinSet::new(),
             owners: HashMap::new(),
+            overwritten: BTreeSet::new(),
             orphans: BTreeMap::new(),
         }
     }
@@ -120,14 +124,17 @@ impl Running {
     ///
     /// Where something is about to leave, a component that cannot be started may only wait for its port; its task
     /// tries again when that is gone.
-    pub(super) async fn prepare(&self, graph: Graph) -> Result<Prepared, ServiceError> {
-        let steps = plan(&self.graph, &graph);
+    pub(super) async fn prepare(&mut self, graph: Graph) -> Result<Prepared, ServiceError> {
+        let steps = plan(&self.graph, &graph, &self.overwritten);
         let mut built = Vec::new();
         let mut updates = Vec::new();
         for step in &steps {
             match step {
                 Step::Start(slot) | Step::Replace(slot) => {
                     if let Some(vertex) = graph.vertices.get(slot) {
+                        if slot.is_extension() {
+                            self.overwritten.insert(slot.clone());
+                        }
                         built.push(Built::new(slot, vertex, graph.signal(slot), &self.surroundings)?);
                     }
                 }
@@ -137,12 +144,12 @@ impl Running {
         }
         let something_leaves = steps.iter().any(|step| matches!(step, Step::Replace(_) | Step::Stop(_)));
         for component in &mut built {
-            if let Err(cause) = component.start().await {
+            if let Err(error) = component.start().await {
                 if !something_leaves {
-                    return Err(ServiceError::Start { slot: component.slot.clone(), cause });
+                    return Err(error);
                 }
                 tracing::info!(
-                    component = %component.slot, error = %cause,
+                    component = %component.slot, %error,
                     "A component cannot be started while its predecessor runs; it is tried again after that."
                 );
             }
@@ -168,6 +175,7 @@ impl Running {
     pub(super) fn commit(&mut self, prepared: Prepared, deadline: Instant) {
         let Prepared { graph, steps, built, updates } = prepared;
         self.graph = graph;
+        self.overwritten.clear();
         let mut leaving: BTreeMap<Slot, Ended> = BTreeMap::new();
         for step in &steps {
             if let Step::Replace(slot) | Step::Stop(slot) = step {
@@ -291,14 +299,14 @@ impl Running {
         let outcome = match joined {
             Ok((_, Ok(()))) if leaving.is_some() || slot.is_told_to_stop() => Outcome::Fine,
             Ok((_, Ok(()))) => failed(&slot, ComponentError::new("ended although its input is open")),
-            Ok((_, Err(Failure::Start { cause, input }))) => {
+            Ok((_, Err(Failure::Start { error, input }))) => {
                 let instance = self.instances.remove(&slot);
                 let entry = instance.and_then(|instance| instance.entry);
                 if let (Some(entry), Some(input)) = (entry, input) {
                     self.orphans.insert(slot.clone(), (entry, input));
                 }
                 self.graph.vertices.remove(&slot);
-                Outcome::NotStarted(ServiceError::Start { slot: slot.clone(), cause })
+                Outcome::NotStarted(error)
             }
             Ok((_, Err(Failure::Run(cause)))) => failed(&slot, cause),
             Err(error) if error.is_cancelled() => Outcome::Fine,

@@ -94,13 +94,14 @@ struct Part {
     id: String,
     config: Node,
     port: Option<String>,
+    asked_to_start: bool,
 }
 
 impl Part {
     fn build(config: &Node, context: &BuildContext) -> Result<Self, ComponentError> {
         let name = config.get("probe").and_then(Node::as_text).unwrap_or_default();
         let probe = PROBES.lock().get(name).cloned().ok_or_else(|| ComponentError::new("no such probe"))?;
-        let part = Self { probe, id: context.id.to_string(), config: config.clone(), port: None };
+        let part = Self { probe, id: context.id.to_string(), config: config.clone(), port: None, asked_to_start: false };
         if part.says("mode", "unbuildable") {
             return Err(ComponentError::new("cannot be made"));
         }
@@ -118,6 +119,9 @@ impl Part {
 
     /// Takes the configured port, as a server does.
     fn start(&mut self) -> Result<(), ComponentError> {
+        if std::mem::replace(&mut self.asked_to_start, true) {
+            return Err(ComponentError::new("was started twice"));
+        }
         if let Some(port) = self.config.get("port").and_then(Node::as_text) {
             if !self.probe.ports.lock().insert(port.to_owned()) {
                 return Err(ComponentError::new(format!("port {port} is in use")));

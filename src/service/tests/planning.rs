@@ -1,6 +1,7 @@
 //! Plans between graphs.
 
 use super::*;
+use std::collections::BTreeSet;
 
 const BASE: &str = "
 receivers: {feed: {}, live: {}, feed/b: {}}
@@ -27,7 +28,7 @@ fn steps(old: &str, new: &str) -> Vec<String> {
         Step::Wire { from, to } => format!("{} -> {}", show(&from), to.iter().map(show).collect::<Vec<_>>().join(" ")),
     };
     let old = if old.is_empty() { Graph::default() } else { graph(old) };
-    plan(&old, &graph(new)).into_iter().map(line).collect()
+    plan(&old, &graph(new), &BTreeSet::new()).into_iter().map(line).collect()
 }
 
 #[test]
@@ -54,7 +55,7 @@ fn a_start_goes_from_extensions_to_receivers() {
 
 #[test]
 fn an_end_goes_the_other_way() {
-    let stops: Vec<String> = plan(&graph(BASE), &Graph::default()).iter().map(|step| format!("{step:?}")).collect();
+    let stops: Vec<String> = plan(&graph(BASE), &Graph::default(), &BTreeSet::new()).iter().map(|step| format!("{step:?}")).collect();
     let kinds: Vec<&str> = stops.iter().map(|stop| stop.split('(').nth(1).unwrap()).collect();
     assert_eq!(
         kinds,
@@ -141,4 +142,13 @@ fn what_holds_a_changed_extension_is_replaced_with_it() {
 fn a_pipeline_that_goes_takes_its_own_components_along() {
     let line = "    metrics/b: {receivers: [feed/b], exporters: [sink, sink/b]}\n";
     assert_eq!(steps(BASE, &BASE.replace(line, "")), ["stop feed/b", "stop sink/b"]);
+}
+
+#[test]
+fn an_extension_is_renewed_on_demand_with_what_holds_it() {
+    let holding = BASE.replace("sink/b: {}", "sink/b: {auth: {authenticator: note}}");
+    let renew = BTreeSet::from([Slot::Extension("note".parse().unwrap())]);
+    let steps = plan(&graph(&holding), &graph(&holding), &renew);
+    let replaced = steps.iter().filter(|step| matches!(step, Step::Replace(_))).count();
+    assert_eq!(replaced, 2, "{steps:?}");
 }
