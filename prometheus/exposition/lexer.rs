@@ -43,20 +43,23 @@ pub(super) struct Lexer<'a> {
     pub(super) at: usize,
 }
 
-const NAME_START: u8 = 1;
-const NAME: u8 = 2;
-const COLON: u8 = 4;
+pub(super) const NAME_START: u8 = 1;
+pub(super) const NAME: u8 = 2;
+pub(super) const COLON: u8 = 4;
+/// What a label value is made of that needs no second look: ASCII without quote, backslash, line feed and NUL.
+pub(super) const PLAIN: u8 = 8;
 
-/// Which bytes names are made of.
+/// What each byte may be part of.
 static CLASSES: [u8; 256] = {
     let mut classes = [0u8; 256];
     let mut byte = 0;
     while byte < 256 {
         classes[byte] = match byte as u8 {
-            b'a'..=b'z' | b'A'..=b'Z' | b'_' => NAME_START | NAME,
-            b'0'..=b'9' => NAME,
-            b':' => COLON,
-            _ => 0,
+            b'a'..=b'z' | b'A'..=b'Z' | b'_' => NAME_START | NAME | PLAIN,
+            b'0'..=b'9' => NAME | PLAIN,
+            b':' => COLON | PLAIN,
+            0 | b'\n' | b'"' | b'\\' | 0x80.. => 0,
+            _ => PLAIN,
         };
         byte += 1;
     }
@@ -64,7 +67,7 @@ static CLASSES: [u8; 256] = {
 };
 
 #[inline]
-fn is_class(byte: u8, class: u8) -> bool {
+pub(super) fn is_class(byte: u8, class: u8) -> bool {
     CLASSES.get(usize::from(byte)).is_some_and(|known| known & class != 0)
 }
 
@@ -165,21 +168,22 @@ impl<'a> Lexer<'a> {
 
     /// `# HELP ` or `# TYPE `, with any white space, or a line that is ignored.
     fn text_comment(&mut self) -> Token {
-        let line_end = self.line_end(self.at);
-        let line = self.slice(self.at + 1, line_end);
+        let line = self.page.get(self.at + 1..).unwrap_or_default();
         let space = line.iter().take_while(|byte| matches!(byte, b' ' | b'\t')).count();
         let words = line.get(space..).unwrap_or_default();
-        for (word, token) in [(b"HELP", Token::Help), (b"TYPE", Token::Type)] {
-            let Some(after) = words.strip_prefix(word) else { continue };
-            let more = after.iter().take_while(|byte| matches!(byte, b' ' | b'\t')).count();
-            if space > 0 && more > 0 {
-                self.at += 1 + space + word.len() + more;
-                self.state = State::MetaName;
-                return token;
-            }
+        let (token, after) = match words.split_first_chunk() {
+            Some((b"HELP", after)) => (Token::Help, after),
+            Some((b"TYPE", after)) => (Token::Type, after),
+            _ => (Token::Comment, words),
+        };
+        let more = after.iter().take_while(|byte| matches!(byte, b' ' | b'\t')).count();
+        if token == Token::Comment || space == 0 || more == 0 {
+            self.at = self.line_end(self.at);
+            return Token::Comment;
         }
-        self.at = line_end;
-        Token::Comment
+        self.at += 1 + space + 4 + more;
+        self.state = State::MetaName;
+        token
     }
 
     /// `# HELP `, `# TYPE `, `# UNIT ` or `# EOF`.

@@ -13,6 +13,7 @@ mod decode;
 mod error;
 mod lexer;
 mod parser;
+mod plain;
 mod tail;
 mod token;
 

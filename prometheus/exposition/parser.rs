@@ -34,7 +34,9 @@ pub struct Parser<'a> {
     /// Where the current entry begins.
     entry_start: usize,
     parts: SeriesParts,
-    sticky: Sticky<'a>,
+    pub(super) sticky: Sticky<'a>,
+    /// The family of the last plain metadata line: TYPE mostly follows HELP for the same family.
+    pub(super) last_family: &'a str,
 }
 
 impl<'a> Parser<'a> {
@@ -48,7 +50,13 @@ impl<'a> Parser<'a> {
     /// lines before have declared.
     #[must_use]
     pub fn resume(format: Format, page: &'a [u8], offset: usize, sticky: Sticky<'a>) -> Self {
-        Self { lexer: Lexer::new(format, page, offset), entry_start: offset, parts: SeriesParts::default(), sticky }
+        Self {
+            lexer: Lexer::new(format, page, offset),
+            entry_start: offset,
+            parts: SeriesParts::default(),
+            sticky,
+            last_family: "",
+        }
     }
 
     /// What the TYPE line before the current place has declared.
@@ -58,7 +66,7 @@ impl<'a> Parser<'a> {
     }
 
     /// How far the parser has read, in bytes from the beginning of the page: after an entry, where the next line
-    /// begins (metadata and comments of the text format: the line feed before it).
+    /// begins.
     #[must_use]
     pub fn offset(&self) -> usize {
         self.lexer.at.min(self.lexer.page.len())
@@ -73,6 +81,12 @@ impl<'a> Parser<'a> {
     pub fn next(&mut self) -> Result<Option<Entry<'a>>, ParseError> {
         loop {
             self.entry_start = self.lexer.at;
+            if self.lexer.plain_name(self.last_family) {
+                return self.named_sample().map(Some);
+            }
+            if let Some(entry) = self.plain_metadata() {
+                return Ok(Some(entry));
+            }
             let token = self.lexer.next();
             return match token {
                 Token::MetricName => self.named_sample().map(Some),
@@ -169,10 +183,16 @@ impl<'a> Parser<'a> {
     fn named_sample(&mut self) -> Result<Entry<'a>, ParseError> {
         self.parts.begin(Some(self.entry_start..self.lexer.at));
         let mut series_end = self.lexer.at;
+        if let Some((value_start, value)) = self.lexer.plain_value() {
+            return Ok(self.plain_sample(series_end, value_start, value));
+        }
         let mut token = self.lexer.next();
         if token == Token::BraceOpen {
             self.label_pairs(false)?;
             series_end = self.lexer.at;
+            if let Some((value_start, value)) = self.lexer.plain_value() {
+                return Ok(self.plain_sample(series_end, value_start, value));
+            }
             token = self.lexer.next();
         }
         self.sample(series_end, token)
@@ -188,6 +208,18 @@ impl<'a> Parser<'a> {
     }
 
     #[inline]
+    fn plain_sample(&self, series_end: usize, value_start: usize, value: f64) -> Entry<'a> {
+        Entry::Sample(Sample {
+            series: self.lexer.slice(self.entry_start, series_end),
+            series_start: self.entry_start,
+            value_start,
+            line_end: self.lexer.at,
+            value,
+            timestamp_ms: None,
+            exemplar: None,
+        })
+    }
+
     fn sample(&mut self, series_end: usize, token: Token) -> Result<Entry<'a>, ParseError> {
         if !self.parts.has_name() {
             let seen = self.lexer.excerpt(self.entry_start, self.lexer.at);
@@ -250,6 +282,15 @@ impl<'a> Parser<'a> {
 
     /// The pairs inside braces, up to and with the closing brace.
     pub(super) fn label_pairs(&mut self, exemplar: bool) -> Result<(), ParseError> {
+        if !exemplar {
+            // Nearly all pairs are plain; from the first that is not, the exact way takes over.
+            while let Some((name, value, closed)) = self.lexer.plain_pair() {
+                self.parts.push_label(name, value);
+                if closed {
+                    return Ok(());
+                }
+            }
+        }
         let mut token = self.lexer.next();
         loop {
             let (mut start, mut end) = (self.lexer.start, self.lexer.at);

@@ -7,6 +7,7 @@ use proptest::prelude::*;
 use super::super::{Entry, Format, MetricKind, Parser, Sticky, parse_value_and_tail};
 use super::{parse_all, samples};
 use crate::labels::LabelsBuilder;
+use crate::names::is_valid_legacy_label_name;
 use crate::number::format_shortest_decimal;
 
 /// What a generated line says.
@@ -24,15 +25,19 @@ fn line() -> impl Strategy<Value = Line> {
     prop_oneof![
         (name, kind).prop_map(|(name, kind)| Line::Type(name, kind)),
         (name, "[a-z\\\\\n é]{0,9}[a-z]").prop_map(|(name, text)| Line::Help(name, text)),
-        (name, labels, any::<f64>(), proptest::option::of(0..i64::from(u32::MAX))).prop_map(
-            |(name, mut labels, value, timestamp)| {
+        (
+            name,
+            labels,
+            prop_oneof![any::<f64>(), (-999i32..9999).prop_map(f64::from)],
+            proptest::option::of(0..i64::from(u32::MAX))
+        )
+            .prop_map(|(name, mut labels, value, timestamp)| {
                 // Whole seconds: what OpenMetrics writes as a fraction may lose a millisecond in reading.
                 let timestamp = timestamp.map(|seconds| seconds * 1000);
                 labels.sort();
                 labels.dedup_by(|a, b| a.0 == b.0);
                 Line::Sample { name, labels, value, timestamp }
-            }
-        ),
+            }),
     ]
 }
 
@@ -41,22 +46,41 @@ fn escape(text: &str, quotes: bool) -> String {
     if quotes { text.replace('"', "\\\"") } else { text }
 }
 
-fn print(lines: &[Line], format: Format) -> String {
+/// How a page is written.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Style {
+    /// As exporters write it.
+    Usual,
+    /// With all the white space and quotes that the text format allows, so that no short way can be taken.
+    Odd,
+}
+
+fn print(lines: &[Line], format: Format, style: Style) -> String {
+    let odd = style == Style::Odd;
+    let (gap, equal) = if odd { ("\t ", " =\t") } else { (" ", "=") };
     let mut page = String::new();
     for line in lines {
         match line {
-            Line::Type(name, kind) => writeln!(page, "# TYPE {name} {}", kind.as_str()),
-            Line::Help(name, text) => writeln!(page, "# HELP {name} {}", escape(text, format == Format::OpenMetrics)),
+            Line::Type(name, kind) => writeln!(page, "#{gap}TYPE{gap}{name} {}", kind.as_str()),
+            Line::Help(name, text) => {
+                writeln!(page, "#{gap}HELP{gap}{name} {}", escape(text, format == Format::OpenMetrics))
+            }
             Line::Sample { name, labels, value, timestamp } => {
-                let labels: Vec<String> =
-                    labels.iter().map(|(name, value)| format!("\"{name}\"=\"{}\"", escape(value, true))).collect();
+                let quote = |name: &str| {
+                    if odd || !is_valid_legacy_label_name(name) { format!("\"{name}\"") } else { name.to_owned() }
+                };
+                let labels: Vec<String> = labels
+                    .iter()
+                    .map(|(name, value)| format!("{}{equal}\"{}\"", quote(name), escape(value, true)))
+                    .collect();
+                let labels =
+                    if labels.is_empty() && !odd { String::new() } else { format!("{{{}}}", labels.join(",")) };
                 let timestamp = match (timestamp, format) {
                     (None, _) => String::new(),
                     (Some(time), Format::Text) => format!(" {time}"),
                     (Some(time), Format::OpenMetrics) => format!(" {}", time / 1000),
                 };
-                let value = format_shortest_decimal(*value);
-                writeln!(page, "{name}{{{}}} {value}{timestamp}", labels.join(","))
+                writeln!(page, "{name}{labels}{gap}{}{timestamp}", format_shortest_decimal(*value))
             }
         }
         .unwrap();
@@ -149,10 +173,18 @@ proptest! {
     #[test]
     fn printed_pages_read_back(lines in proptest::collection::vec(line(), 0..12), text in any::<bool>()) {
         let format = if text { Format::Text } else { Format::OpenMetrics };
-        let page = print(&lines, format);
+        let page = print(&lines, format, Style::Usual);
         let once = read(&page, format);
         prop_assert_eq!(format!("{:?}", &once), format!("{:?}", &lines));
-        prop_assert_eq!(print(&once, format), page);
+        prop_assert_eq!(print(&once, format, Style::Usual), page);
+    }
+
+    /// The short ways through usual lines read what the long way reads.
+    #[test]
+    fn usual_and_odd_spelling_read_alike(lines in proptest::collection::vec(line(), 0..12)) {
+        let usual = print(&lines, Format::Text, Style::Usual);
+        let odd = print(&lines, Format::Text, Style::Odd);
+        prop_assert_eq!(format!("{:?}", read(&usual, Format::Text)), format!("{:?}", read(&odd, Format::Text)));
     }
 
     #[test]
@@ -167,7 +199,7 @@ proptest! {
 
     #[test]
     fn every_sample_is_found_by_resuming(lines in proptest::collection::vec(line(), 0..8)) {
-        let page = print(&lines, Format::Text);
+        let page = print(&lines, Format::Text, Style::Usual);
         for sample in samples(Format::Text, page.as_bytes()) {
             let mut parser = Parser::resume(Format::Text, page.as_bytes(), sample.series_start, Sticky::default());
             let again = parser.next().unwrap();
