@@ -144,9 +144,7 @@ impl Authenticators {
     pub fn client(&self, id: &ComponentId) -> Result<Arc<dyn ClientAuth>, UnknownAuthenticator> {
         match self.clients.get(id) {
             Some(auth) => Ok(Arc::clone(auth)),
-            None if self.servers.contains_key(id) => {
-                Err(UnknownAuthenticator::WrongSide(id.to_string(), "client"))
-            }
+            None if self.servers.contains_key(id) => Err(UnknownAuthenticator::WrongSide(id.to_string(), "client")),
             None => Err(UnknownAuthenticator::Missing(id.to_string())),
         }
     }
@@ -158,9 +156,7 @@ impl Authenticators {
     pub fn server(&self, id: &ComponentId) -> Result<Arc<dyn ServerAuth>, UnknownAuthenticator> {
         match self.servers.get(id) {
             Some(auth) => Ok(Arc::clone(auth)),
-            None if self.clients.contains_key(id) => {
-                Err(UnknownAuthenticator::WrongSide(id.to_string(), "server"))
-            }
+            None if self.clients.contains_key(id) => Err(UnknownAuthenticator::WrongSide(id.to_string(), "server")),
             None => Err(UnknownAuthenticator::Missing(id.to_string())),
         }
     }

@@ -74,11 +74,7 @@ pub fn gzip_compress(plain: &[u8], level: i32) -> Vec<u8> {
 }
 
 /// Decodes a stream that is one member; `false` says that it may be several and needs the slow way.
-fn gunzip_single(
-    compressed: &[u8],
-    out: &mut Vec<u8>,
-    limit: usize,
-) -> Result<bool, DecodeError> {
+fn gunzip_single(compressed: &[u8], out: &mut Vec<u8>, limit: usize) -> Result<bool, DecodeError> {
     let invalid = DecodeError::Invalid { encoding: "gzip" };
     if compressed.len() < MIN_MEMBER || !compressed.starts_with(&MEMBER_START) {
         return Err(invalid);
@@ -90,8 +86,7 @@ fn gunzip_single(
     loop {
         // Not cleared first: only what the buffer grows by has to be zeroed.
         out.resize(size, 0);
-        let result =
-            DECOMPRESSOR.with_borrow_mut(|inflater| inflater.gzip_decompress(compressed, out));
+        let result = DECOMPRESSOR.with_borrow_mut(|inflater| inflater.gzip_decompress(compressed, out));
         match result {
             Ok(written) => {
                 out.truncate(written);
@@ -113,17 +108,11 @@ fn gunzip_single(
 }
 
 /// Decodes member by member. About half as fast, and needed for one body in some hundreds.
-fn gunzip_members(
-    compressed: &[u8],
-    out: &mut Vec<u8>,
-    limit: usize,
-) -> Result<(), DecodeError> {
+fn gunzip_members(compressed: &[u8], out: &mut Vec<u8>, limit: usize) -> Result<(), DecodeError> {
     out.clear();
     let allowed = u64::try_from(limit).unwrap_or(u64::MAX).saturating_add(1);
     let mut reader = flate2::read::MultiGzDecoder::new(compressed).take(allowed);
-    reader
-        .read_to_end(out)
-        .map_err(|_| DecodeError::Invalid { encoding: "gzip" })?;
+    reader.read_to_end(out).map_err(|_| DecodeError::Invalid { encoding: "gzip" })?;
     if out.len() > limit {
         return Err(DecodeError::LimitExceeded { limit });
     }
@@ -131,9 +120,7 @@ fn gunzip_members(
 }
 
 fn trailing_size(compressed: &[u8]) -> usize {
-    compressed
-        .last_chunk::<4>()
-        .map_or(0, |bytes| u32::from_le_bytes(*bytes) as usize)
+    compressed.last_chunk::<4>().map_or(0, |bytes| u32::from_le_bytes(*bytes) as usize)
 }
 
 fn contains_member_start(bytes: &[u8]) -> bool {

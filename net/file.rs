@@ -54,10 +54,7 @@ impl WatchedFile {
     /// A file that will be read when it is first asked for.
     #[must_use]
     pub fn new(path: impl Into<PathBuf>) -> Self {
-        Self {
-            path: path.into(),
-            kept: Mutex::new(None),
-        }
+        Self { path: path.into(), kept: Mutex::new(None) }
     }
 
     /// Where the file is.
@@ -87,17 +84,10 @@ impl WatchedFile {
         }
         let content = match kept.take() {
             Some(old) if *old.content.bytes == *bytes => old.content,
-            old => FileContent {
-                bytes: bytes.into(),
-                version: old.map_or(0, |old| old.content.version + 1),
-            },
+            old => FileContent { bytes: bytes.into(), version: old.map_or(0, |old| old.content.version + 1) },
         };
         let stamp = Stamp::of(&metadata);
-        *kept = Some(Kept {
-            settled: stamp.is_settled(),
-            stamp,
-            content: content.clone(),
-        });
+        *kept = Some(Kept { settled: stamp.is_settled(), stamp, content: content.clone() });
         Ok(content)
     }
 
@@ -107,10 +97,7 @@ impl WatchedFile {
     /// As [`WatchedFile::load`], and [`io::ErrorKind::InvalidData`] if it is not UTF-8. The text of the error is the
     /// one that Prometheus gives: `unable to read file <path>: open <path>: no such file or directory`.
     pub fn load_trimmed(&self) -> Result<String, SecretFileError> {
-        let error = |source| SecretFileError {
-            path: self.path.clone(),
-            source,
-        };
+        let error = |source| SecretFileError { path: self.path.clone(), source };
         let content = self.load().map_err(error)?;
         match std::str::from_utf8(&content.bytes) {
             Ok(text) => Ok(text.trim().to_owned()),

@@ -20,9 +20,7 @@ pub(crate) struct Scripted {
 impl Scripted {
     /// `script` gets the connection's number and the request's head and body. An empty answer closes the connection,
     /// and so does one that says `Connection: close`.
-    pub(crate) async fn start(
-        script: impl Fn(usize, &str, &[u8]) -> Vec<u8> + Send + Sync + 'static,
-    ) -> Self {
+    pub(crate) async fn start(script: impl Fn(usize, &str, &[u8]) -> Vec<u8> + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let requests = Arc::new(Mutex::new(Vec::new()));

@@ -204,16 +204,13 @@ pub fn collector_settings(
         None => defaults.compression,
     };
     let proxy = match config.proxy_url.as_deref().filter(|url| !url.is_empty()) {
-        Some(url) => ProxySettings::Url {
-            url: ProxyUrl::parse(url)?,
-            no_proxy: String::new(),
-            connect_headers: Vec::new(),
-        },
+        Some(url) => {
+            ProxySettings::Url { url: ProxyUrl::parse(url)?, no_proxy: String::new(), connect_headers: Vec::new() }
+        }
         None => ProxySettings::FromEnvironment { connect_headers: Vec::new() },
     };
-    let duration = |value: Option<crate::reexport::GoDuration>, default: Duration| {
-        value.map_or(default, |value| value.to_std())
-    };
+    let duration =
+        |value: Option<crate::reexport::GoDuration>, default: Duration| value.map_or(default, |value| value.to_std());
     let max_idle = config.max_idle_conns.unwrap_or(100) as usize;
     let max_idle_per_host = match config.max_idle_conns_per_host.unwrap_or(0) as usize {
         // Go's two connections for each host make an exporter with ten consumers reconnect all the time.
@@ -264,7 +261,8 @@ impl HeaderList {
     /// For a name or a value that cannot be sent; values are not repeated in the error.
     pub fn parsed(&self) -> Result<Vec<(HeaderName, HeaderValue)>, ClientConfigError> {
         let parse = |(name, value): &(String, Secret)| {
-            let invalid = |what: &str| ClientConfigError::invalid(format!("headers: {what} of {name:?} cannot be sent"));
+            let invalid =
+                |what: &str| ClientConfigError::invalid(format!("headers: {what} of {name:?} cannot be sent"));
             let parsed: HeaderName = name.parse().map_err(|_| invalid("name"))?;
             let mut value = HeaderValue::from_str(value.expose()).map_err(|_| invalid("value"))?;
             value.set_sensitive(true);

@@ -65,8 +65,9 @@ impl Compression {
         }
     }
 
-    /// The compressed body; none if it cannot be compressed (snappy ends at 4 GiB), so that it is to be sent as it is.
-    pub(super) fn compress(self, body: &[u8]) -> Option<Bytes> {
+    /// The compressed body; none if it cannot be compressed (snappy ends at 4 GiB), so that it is to be sent
+    /// as it is.
+    pub fn compress(self, body: &[u8]) -> Option<Bytes> {
         let compressed = match self {
             Self::Gzip(level) => gzip_compress(body, i32::from(level)),
             Self::Zlib(level, _) => {

@@ -80,13 +80,8 @@ impl Cookie {
         if name.is_empty() || text.len() > MAX_COOKIE {
             return None;
         }
-        let mut cookie = Self {
-            name: name.to_owned(),
-            value: value.to_owned(),
-            path: "/".to_owned(),
-            secure: false,
-            expires: None,
-        };
+        let mut cookie =
+            Self { name: name.to_owned(), value: value.to_owned(), path: "/".to_owned(), secure: false, expires: None };
         let mut age_given = false;
         for part in parts {
             let (key, value) = part.split_once('=').unwrap_or((part, ""));
@@ -134,7 +129,15 @@ mod tests {
     fn cookies_go_back_where_they_belong() {
         let jar = CookieJar::default();
         let mut headers = HeaderMap::new();
-        for cookie in ["a=1", "b=2; Path=/sub", "c=3; Secure", "d=4; Max-Age=0", "e=5; Expires=Thu, 01 Jan 1970 00:00:00 GMT", "=6", "junk"] {
+        for cookie in [
+            "a=1",
+            "b=2; Path=/sub",
+            "c=3; Secure",
+            "d=4; Max-Age=0",
+            "e=5; Expires=Thu, 01 Jan 1970 00:00:00 GMT",
+            "=6",
+            "junk",
+        ] {
             headers.append(SET_COOKIE, cookie.parse().unwrap());
         }
         jar.store(&"http://h/".parse().unwrap(), &headers);

@@ -43,17 +43,20 @@ pub(super) enum Signer {
     None,
     /// Known once and for all.
     Fixed(HeaderValue),
-    Basic { username: SecretText, password: SecretText },
-    Authorization { scheme: String, credentials: SecretText },
+    Basic {
+        username: SecretText,
+        password: SecretText,
+    },
+    Authorization {
+        scheme: String,
+        credentials: SecretText,
+    },
     OAuth2(Box<OAuth2>),
     Authenticator(Arc<dyn ClientAuth>),
 }
 
 impl Signer {
-    pub(super) fn new(
-        settings: &ClientSettings,
-        authenticators: &Authenticators,
-    ) -> Result<Self, ClientConfigError> {
+    pub(super) fn new(settings: &ClientSettings, authenticators: &Authenticators) -> Result<Self, ClientConfigError> {
         let unusable = |failure: Failure| ClientConfigError::invalid(failure.detail);
         Ok(match &settings.credentials {
             Credentials::None => Self::None,
@@ -61,17 +64,15 @@ impl Signer {
                 username: SecretSource::Inline(username),
                 password: SecretSource::Inline(password),
             } => Self::Fixed(basic(username.expose(), password.expose()).map_err(unusable)?),
-            Credentials::Basic { username, password } => Self::Basic {
-                username: SecretText::new(username),
-                password: SecretText::new(password),
-            },
+            Credentials::Basic { username, password } => {
+                Self::Basic { username: SecretText::new(username), password: SecretText::new(password) }
+            }
             Credentials::Authorization { scheme, credentials: SecretSource::Inline(text) } => {
                 Self::Fixed(secret_header(&format!("{scheme} {}", text.expose())).map_err(unusable)?)
             }
-            Credentials::Authorization { scheme, credentials } => Self::Authorization {
-                scheme: scheme.clone(),
-                credentials: SecretText::new(credentials),
-            },
+            Credentials::Authorization { scheme, credentials } => {
+                Self::Authorization { scheme: scheme.clone(), credentials: SecretText::new(credentials) }
+            }
             Credentials::OAuth2(oauth2) => Self::OAuth2(Box::new(OAuth2::new(oauth2)?)),
             Credentials::Authenticator(id) => Self::Authenticator(authenticators.client(id)?),
         })
@@ -131,11 +132,7 @@ impl ConfiguredHeaders {
 }
 
 /// Adds `Authorization` unless the request has one already.
-pub(super) async fn authorize(
-    signer: &Signer,
-    uri: &http::Uri,
-    headers: &mut HeaderMap,
-) -> Result<(), Failure> {
+pub(super) async fn authorize(signer: &Signer, uri: &http::Uri, headers: &mut HeaderMap) -> Result<(), Failure> {
     if headers.contains_key(AUTHORIZATION) {
         return Ok(());
     }

@@ -95,22 +95,11 @@ impl Dialer {
                 key
             }
         };
-        Ok(Route {
-            https,
-            host: host.to_owned(),
-            port,
-            unix: unix.map(Path::to_owned),
-            proxy,
-            key,
-        })
+        Ok(Route { https, host: host.to_owned(), port, unix: unix.map(Path::to_owned), proxy, key })
     }
 
     /// Opens a connection for `route`; `tls` is there if it is `https`.
-    pub(super) async fn connect(
-        &self,
-        route: &Route<'_>,
-        tls: Option<Arc<ClientConfig>>,
-    ) -> Result<Stream, Failure> {
+    pub(super) async fn connect(&self, route: &Route<'_>, tls: Option<Arc<ClientConfig>>) -> Result<Stream, Failure> {
         let stream = match (&route.unix, route.proxy) {
             (Some(path), _) => connect_unix(path).await?,
             (None, None) => Stream::Tcp(connect_tcp(&route.host, route.port).await?),
@@ -126,9 +115,8 @@ impl Dialer {
     }
 
     async fn connect_proxy(&self, proxy: &ProxyUrl, route: &Route<'_>) -> Result<Stream, Failure> {
-        let as_proxy_failure = |failure: Failure| {
-            Failure::new(RequestErrorKind::Proxy, format!("proxyconnect tcp: {}", failure.detail))
-        };
+        let as_proxy_failure =
+            |failure: Failure| Failure::new(RequestErrorKind::Proxy, format!("proxyconnect tcp: {}", failure.detail));
         let uri = proxy.uri();
         let host = uri.host().unwrap_or_default();
         let host = host.trim_start_matches('[').trim_end_matches(']');
@@ -273,10 +261,9 @@ async fn connect_tcp(host: &str, port: u16) -> Result<TcpStream, Failure> {
                 SockRef::from(&stream).set_tcp_keepalive(&keepalive).ok();
                 return Ok(stream);
             }
-            Ok(Err(error)) => Failure::new(
-                connect_kind(&error),
-                format!("dial tcp {address}: connect: {}", io_text(&error)),
-            ),
+            Ok(Err(error)) => {
+                Failure::new(connect_kind(&error), format!("dial tcp {address}: connect: {}", io_text(&error)))
+            }
             Err(_) => Failure::new(RequestErrorKind::Timeout, format!("dial tcp {address}: i/o timeout")),
         };
         last = Some(failure);
@@ -337,6 +324,11 @@ fn handshake_text(error: &io::Error, name: &str) -> String {
                 Certificate::UnknownIssuer => {
                     "certificate signed by unknown authority; name its authority in ca_file".to_owned()
                 }
+                // Rotation without renaming: the trusted authority has the right name and another key.
+                Certificate::BadSignature => {
+                    "certificate signed by unknown authority (one of the same name is trusted, but its key is another)"
+                        .to_owned()
+                }
                 Certificate::Expired | Certificate::ExpiredContext { .. } => {
                     "certificate has expired or is not yet valid".to_owned()
                 }
@@ -356,7 +348,9 @@ fn handshake_text(error: &io::Error, name: &str) -> String {
         }
         Some(error) => format!("tls: {error}"),
         None => match error.kind() {
-            io::ErrorKind::UnexpectedEof => "tls: the server closed the connection during the handshake: EOF".to_owned(),
+            io::ErrorKind::UnexpectedEof => {
+                "tls: the server closed the connection during the handshake: EOF".to_owned()
+            }
             _ => format!("tls: {}", io_text(error)),
         },
     }

@@ -116,9 +116,7 @@ impl RequestError {
     pub fn is_retryable(&self) -> bool {
         !matches!(
             self.inner.kind,
-            RequestErrorKind::InvalidUrl
-                | RequestErrorKind::BodyTooLarge
-                | RequestErrorKind::Redirect
+            RequestErrorKind::InvalidUrl | RequestErrorKind::BodyTooLarge | RequestErrorKind::Redirect
         )
     }
 
@@ -134,13 +132,7 @@ impl fmt::Display for RequestError {
         // Go writes the method as a word: Get, Post.
         let method = self.inner.method.as_str();
         let (first, rest) = method.split_at_checked(1).unwrap_or((method, ""));
-        write!(
-            f,
-            "{first}{} {:?}: {}",
-            rest.to_ascii_lowercase(),
-            self.inner.url,
-            self.inner.detail
-        )
+        write!(f, "{first}{} {:?}: {}", rest.to_ascii_lowercase(), self.inner.url, self.inner.detail)
     }
 }
 
@@ -157,11 +149,7 @@ pub(crate) struct Failure {
 
 impl Failure {
     pub(crate) fn new(kind: RequestErrorKind, detail: impl Into<String>) -> Self {
-        Self {
-            kind,
-            detail: detail.into(),
-            before_response: false,
-        }
+        Self { kind, detail: detail.into(), before_response: false }
     }
 
     pub(crate) fn protocol(detail: impl Into<String>) -> Self {
@@ -169,17 +157,11 @@ impl Failure {
     }
 
     pub(crate) fn too_large(limit: usize) -> Self {
-        Self::new(
-            RequestErrorKind::BodyTooLarge,
-            format!("body size limit exceeded (limit {limit} bytes)"),
-        )
+        Self::new(RequestErrorKind::BodyTooLarge, format!("body size limit exceeded (limit {limit} bytes)"))
     }
 
     pub(crate) fn timeout(after: Duration, phase: &str) -> Self {
-        Self::new(
-            RequestErrorKind::Timeout,
-            format!("context deadline exceeded ({after:?} passed while {phase})"),
-        )
+        Self::new(RequestErrorKind::Timeout, format!("context deadline exceeded ({after:?} passed while {phase})"))
     }
 
     /// An error while reading or writing on an open connection.
@@ -209,10 +191,7 @@ impl Failure {
 /// The URL with its password replaced by `xxxxx`, as Go prints it.
 pub(crate) fn redacted(url: &Uri) -> String {
     let text = url.to_string();
-    let Some((userinfo, _)) = url
-        .authority()
-        .and_then(|authority| authority.as_str().rsplit_once('@'))
-    else {
+    let Some((userinfo, _)) = url.authority().and_then(|authority| authority.as_str().rsplit_once('@')) else {
         return text;
     };
     let Some((user, _password)) = userinfo.split_once(':') else {

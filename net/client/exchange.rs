@@ -10,16 +10,14 @@ use http::header::{
 };
 use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri};
 use http_body_util::Full;
-use hyper::body::Incoming;
-use tokio::sync::OwnedSemaphorePermit;
 
+use super::body::{Connection, Home, MAX_SIDE_BODY, ResponseBody, Source};
 use super::credentials::{Signer, authorize};
 use super::dial::{Route, proxy_authorization, tls_failure};
 use super::error::{Failure, RequestError, RequestErrorKind};
-use super::framing::BodyDecoder;
 use super::http1::{self, RequestLine};
 use super::http2;
-use super::pool::{Kept, Pool};
+use super::pool::Kept;
 use super::redirect;
 use super::stream::Stream;
 use super::{Inner, Request, ResponseHead};
@@ -27,9 +25,6 @@ use crate::auth::AuthVerdict;
 
 /// Sent when a request names no other.
 pub(super) const DEFAULT_USER_AGENT: &str = concat!("oxidot/", env!("CARGO_PKG_VERSION"));
-/// What is read of a response that is not handed over: to use its connection again (redirects), and to let an
-/// authenticator see why it was refused.
-const MAX_SIDE_BODY: usize = 64 << 10;
 
 /// What a request is waiting for, for the message of a timeout.
 #[derive(Debug, Clone, Copy)]
@@ -92,7 +87,7 @@ impl<'a> Chain<'a> {
     pub(super) async fn open(&mut self) -> Result<(ResponseHead, ResponseBody), Failure> {
         let mut buffer = Vec::new();
         let (head, source) = self.run(&mut buffer).await?;
-        let body = ResponseBody { source, buffer, method: self.method.clone(), uri: self.uri.clone() };
+        let body = ResponseBody::new(source, buffer, self.method.clone(), self.uri.clone());
         Ok((head, body))
     }
 
@@ -135,8 +130,8 @@ impl<'a> Chain<'a> {
             .client
             .compression
             .filter(|_| !body.is_empty() && !self.request.headers.contains_key(CONTENT_ENCODING));
-        let compressed = compression
-            .and_then(|compression| Some((compression.compress(body)?, Some(compression.encoding()))));
+        let compressed =
+            compression.and_then(|compression| Some((compression.compress(body)?, Some(compression.encoding()))));
         compressed.unwrap_or_else(|| (body.clone(), None))
     }
 
@@ -245,12 +240,8 @@ impl<'a> Chain<'a> {
             };
             match result {
                 Ok((status, headers, connection)) => {
-                    let home = Home {
-                        pool: Arc::clone(&client.pool),
-                        key: route.key.clone(),
-                        tls_version,
-                        _permit: permit,
-                    };
+                    let home =
+                        Home { pool: Arc::clone(&client.pool), key: route.key.clone(), tls_version, _permit: permit };
                     return Ok((status, headers, Source { connection, home: Some(home) }));
                 }
                 Err(failure) if reused && failure.before_response && self.request.is_idempotent() => {
@@ -313,111 +304,12 @@ impl<'a> Chain<'a> {
         for name in [HOST, CONNECTION, TRANSFER_ENCODING] {
             headers.remove(name);
         }
-        headers
-            .entry(USER_AGENT)
-            .or_insert(HeaderValue::from_static(DEFAULT_USER_AGENT));
+        headers.entry(USER_AGENT).or_insert(HeaderValue::from_static(DEFAULT_USER_AGENT));
         let (head, incoming) = sender.send(request).await?.into_parts();
         Ok((head.status, head.headers, Connection::Http2 { incoming, _sender: sender }))
     }
 
     fn enter(&self, phase: Phase) {
         self.phase.store(phase as u8, Ordering::Relaxed);
-    }
-}
-
-/// The rest of a response.
-struct Source {
-    connection: Connection,
-    /// Where the connection goes afterwards.
-    home: Option<Home>,
-}
-
-enum Connection {
-    Http1 { stream: Stream, decoder: BodyDecoder, keep_alive: bool },
-    /// The sender keeps the connection alive while the body is read.
-    Http2 { incoming: Incoming, _sender: http2::Http2Sender },
-    Done,
-}
-
-struct Home {
-    pool: Arc<Pool>,
-    key: String,
-    tls_version: u64,
-    _permit: Option<OwnedSemaphorePermit>,
-}
-
-impl Source {
-    /// Reads the next piece to the end of `buffer`; `false` once the body is complete.
-    async fn read(&mut self, buffer: &mut Vec<u8>, limit: usize) -> Result<bool, Failure> {
-        let more = match &mut self.connection {
-            Connection::Done => return Ok(false),
-            Connection::Http1 { stream, decoder, .. } => {
-                http1::read_body(stream, decoder, buffer, limit).await?;
-                !decoder.is_done()
-            }
-            Connection::Http2 { incoming, .. } => http2::read_body(incoming, buffer, limit).await?,
-        };
-        if !more {
-            self.finish();
-        }
-        Ok(more)
-    }
-
-    /// Reads what is left if it is little, so that the connection can be used again.
-    async fn drain(&mut self, buffer: &mut Vec<u8>) {
-        while matches!(self.read(buffer, MAX_SIDE_BODY).await, Ok(true)) {}
-        buffer.clear();
-    }
-
-    fn finish(&mut self) {
-        let connection = std::mem::replace(&mut self.connection, Connection::Done);
-        let Some(home) = self.home.take() else { return };
-        if let Connection::Http1 { stream, decoder, keep_alive: true } = connection
-            && decoder.leaves_connection_usable()
-        {
-            home.pool.put(&home.key, stream, home.tls_version);
-        }
-    }
-}
-
-/// A response's body, read piece by piece. Dropping it before its end closes the connection.
-pub struct ResponseBody {
-    source: Source,
-    /// What has been read and not been handed over.
-    buffer: Vec<u8>,
-    method: Method,
-    uri: Uri,
-}
-
-impl ResponseBody {
-    /// The next piece, as soon as there is one; none at the end. Pieces are as the network delivers them, up to some
-    /// tens of KiB. Without a timeout of its own: wrap it in one if silence is a fault.
-    ///
-    /// # Errors
-    /// [`RequestError`] if the connection ends before the body does.
-    pub async fn chunk(&mut self) -> Result<Option<Bytes>, RequestError> {
-        while self.buffer.is_empty() {
-            let more = self
-                .source
-                .read(&mut self.buffer, usize::MAX)
-                .await
-                .map_err(|failure| RequestError::new(&self.method, &self.uri, failure))?;
-            if !more && self.buffer.is_empty() {
-                return Ok(None);
-            }
-        }
-        // Copied: a piece is often some bytes in a buffer of 16 KiB.
-        let chunk = Bytes::copy_from_slice(&self.buffer);
-        self.buffer.clear();
-        if let Connection::Http1 { decoder, .. } = &mut self.source.connection {
-            decoder.taken();
-        }
-        Ok(Some(chunk))
-    }
-}
-
-impl std::fmt::Debug for ResponseBody {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("ResponseBody").finish_non_exhaustive()
     }
 }

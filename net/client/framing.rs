@@ -44,12 +44,7 @@ pub(crate) struct BodyDecoder {
 impl BodyDecoder {
     /// A decoder for a buffer whose first `decoded` bytes are the caller's.
     pub(crate) fn new(framing: Framing, decoded: usize) -> Self {
-        Self {
-            framing,
-            decoded,
-            done: framing == Framing::Length(0),
-            surplus: false,
-        }
+        Self { framing, decoded, done: framing == Framing::Length(0), surplus: false }
     }
 
     pub(crate) fn is_done(&self) -> bool {
@@ -129,13 +124,8 @@ impl BodyDecoder {
         match state {
             Chunk::Size { value, digits } => match (char::from(byte).to_digit(16), byte) {
                 (Some(_), _) if digits == 15 => Err(Failure::protocol("http chunk length too large")),
-                (Some(digit), _) => Ok(Chunk::Size {
-                    value: value * 16 + u64::from(digit),
-                    digits: digits + 1,
-                }),
-                (None, b'\r' | b';' | b' ' | b'\t') if digits > 0 => {
-                    Ok(Chunk::Extension { value, len: 1 })
-                }
+                (Some(digit), _) => Ok(Chunk::Size { value: value * 16 + u64::from(digit), digits: digits + 1 }),
+                (None, b'\r' | b';' | b' ' | b'\t') if digits > 0 => Ok(Chunk::Extension { value, len: 1 }),
                 (None, b'\n') if digits > 0 => Ok(after_size(value)),
                 _ => Err(Failure::protocol("invalid byte in chunk length")),
             },
@@ -216,11 +206,9 @@ mod tests {
 
     #[test]
     fn an_early_end_is_an_error_unless_the_end_is_the_mark() {
-        for (framing, wire) in [
-            (START, &b"4\r\nup 1"[..]),
-            (START, b"4\r\nup 1\r\n0\r\n"),
-            (Framing::Length(5), b"up 1"),
-        ] {
+        for (framing, wire) in
+            [(START, &b"4\r\nup 1"[..]), (START, b"4\r\nup 1\r\n0\r\n"), (Framing::Length(5), b"up 1")]
+        {
             let (_, mut decoder) = feed(framing, wire, 99).unwrap();
             assert!(decoder.end().is_err());
         }

@@ -105,12 +105,7 @@ pub(crate) async fn exchange(
     buffer: &mut Vec<u8>,
 ) -> Result<Head, Failure> {
     buffer.clear();
-    let mut outgoing = Outgoing {
-        head,
-        body,
-        flushed: false,
-        error: None,
-    };
+    let mut outgoing = Outgoing { head, body, flushed: false, error: None };
     loop {
         let read = std::future::poll_fn(|cx| poll_exchange(stream, &mut outgoing, buffer, cx)).await;
         match read {
@@ -129,9 +124,7 @@ pub(crate) async fn exchange(
             return Ok(head);
         }
         if buffer.len() > MAX_HEAD {
-            return Err(Failure::protocol(format!(
-                "server response headers exceeded {MAX_HEAD} bytes; aborted"
-            )));
+            return Err(Failure::protocol(format!("server response headers exceeded {MAX_HEAD} bytes; aborted")));
         }
     }
 }
@@ -149,9 +142,7 @@ pub(crate) async fn read_body(
     if decoder.is_done() {
         return Ok(());
     }
-    let announced = decoder
-        .announced()
-        .map_or(0, |announced| usize::try_from(announced).unwrap_or(usize::MAX));
+    let announced = decoder.announced().map_or(0, |announced| usize::try_from(announced).unwrap_or(usize::MAX));
     // The announced length is a hint: room grows with what has really come, at most fourfold at a time.
     let room = announced.min(buffer.len().saturating_mul(3)).max(READ_ROOM);
     let most = if decoder.ends_with_announced() { announced } else { usize::MAX };
@@ -205,9 +196,7 @@ impl Outgoing<'_> {
     fn ended(&self, buffer: &[u8]) -> Failure {
         match (&self.error, buffer.is_empty()) {
             (Some(error), true) => Failure::on_connection("write", error).before_response(),
-            (None, true) => {
-                Failure::new(super::RequestErrorKind::Reset, "EOF").before_response()
-            }
+            (None, true) => Failure::new(super::RequestErrorKind::Reset, "EOF").before_response(),
             (_, false) => Failure::eof(),
         }
     }
@@ -247,12 +236,7 @@ fn parse_head(buffer: &[u8], method: &Method) -> Result<Option<(Head, usize)>, F
     let mut fields = [httparse::EMPTY_HEADER; MAX_FIELDS];
     let mut response = httparse::Response::new(&mut fields);
     let malformed = |reason: &dyn std::fmt::Display| {
-        let shown: String = buffer
-            .iter()
-            .take(40)
-            .flat_map(|byte| byte.escape_ascii())
-            .map(char::from)
-            .collect();
+        let shown: String = buffer.iter().take(40).flat_map(|byte| byte.escape_ascii()).map(char::from).collect();
         Failure::protocol(format!("malformed HTTP response \"{shown}\": {reason}"))
     };
     let len = match response.parse(buffer) {
@@ -260,8 +244,7 @@ fn parse_head(buffer: &[u8], method: &Method) -> Result<Option<(Head, usize)>, F
         Ok(httparse::Status::Partial) => return Ok(None),
         Err(error) => return Err(malformed(&error)),
     };
-    let status = StatusCode::from_u16(response.code.unwrap_or_default())
-        .map_err(|error| malformed(&error))?;
+    let status = StatusCode::from_u16(response.code.unwrap_or_default()).map_err(|error| malformed(&error))?;
     if status == StatusCode::SWITCHING_PROTOCOLS {
         return Err(malformed(&"protocol switch that was not asked for"));
     }
@@ -283,12 +266,8 @@ fn parse_head(buffer: &[u8], method: &Method) -> Result<Option<(Head, usize)>, F
         headers.append(name, value);
     }
     let framing = framing(method, status, &headers)?;
-    let head = Head {
-        status,
-        keep_alive: keeps_alive(version, &headers),
-        headers,
-        decoder: BodyDecoder::new(framing, 0),
-    };
+    let head =
+        Head { status, keep_alive: keeps_alive(version, &headers), headers, decoder: BodyDecoder::new(framing, 0) };
     Ok(Some((head, len)))
 }
 
@@ -307,10 +286,7 @@ fn framing(method: &Method, status: StatusCode, headers: &HeaderMap) -> Result<F
             coding if coding.eq_ignore_ascii_case(b"chunked") => {
                 Ok(Framing::Chunked(Chunk::Size { value: 0, digits: 0 }))
             }
-            coding => Err(Failure::protocol(format!(
-                "unsupported transfer encoding \"{}\"",
-                coding.escape_ascii()
-            ))),
+            coding => Err(Failure::protocol(format!("unsupported transfer encoding \"{}\"", coding.escape_ascii()))),
         };
     }
     let mut length = None;
@@ -324,10 +300,7 @@ fn framing(method: &Method, status: StatusCode, headers: &HeaderMap) -> Result<F
             (Some(this), None) => length = Some(this),
             (Some(this), Some(other)) if this == other => {}
             _ => {
-                return Err(Failure::protocol(format!(
-                    "bad Content-Length \"{}\"",
-                    value.as_bytes().escape_ascii()
-                )));
+                return Err(Failure::protocol(format!("bad Content-Length \"{}\"", value.as_bytes().escape_ascii())));
             }
         }
     }
@@ -337,9 +310,7 @@ fn framing(method: &Method, status: StatusCode, headers: &HeaderMap) -> Result<F
 fn keeps_alive(version: Version, headers: &HeaderMap) -> bool {
     let says = |word: &str| {
         headers.get_all(CONNECTION).iter().any(|value| {
-            value.to_str().is_ok_and(|value| {
-                value.split(',').any(|token| token.trim().eq_ignore_ascii_case(word))
-            })
+            value.to_str().is_ok_and(|value| value.split(',').any(|token| token.trim().eq_ignore_ascii_case(word)))
         })
     };
     match version {
@@ -353,7 +324,5 @@ fn frames_message(name: &HeaderName) -> bool {
 }
 
 fn announced_beyond(decoder: &BodyDecoder, have: usize, limit: usize) -> bool {
-    decoder
-        .announced()
-        .is_some_and(|announced| announced > (limit.saturating_sub(have)) as u64)
+    decoder.announced().is_some_and(|announced| announced > (limit.saturating_sub(have)) as u64)
 }

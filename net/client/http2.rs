@@ -40,10 +40,7 @@ pub(super) async fn handshake(stream: Stream, ping: Http2Ping) -> Result<Http2Se
         let timeout = if ping.timeout.is_zero() { Duration::from_secs(15) } else { ping.timeout };
         builder.keep_alive_timeout(timeout);
     }
-    let (sender, connection) = builder
-        .handshake(TokioIo::new(stream))
-        .await
-        .map_err(|error| failure(&error))?;
+    let (sender, connection) = builder.handshake(TokioIo::new(stream)).await.map_err(|error| failure(&error))?;
     // Ends by itself when the sender's last clone is dropped or the server closes; its errors reach the requests.
     tokio::spawn(async move {
         if let Err(error) = connection.await {
@@ -63,10 +60,7 @@ impl Http2Sender {
         &mut self,
         request: http::Request<Full<Bytes>>,
     ) -> Result<http::Response<Incoming>, Failure> {
-        self.sender
-            .ready()
-            .await
-            .map_err(|error| failure(&error).before_response())?;
+        self.sender.ready().await.map_err(|error| failure(&error).before_response())?;
         self.sender.send_request(request).await.map_err(|error| {
             let failure = failure(&error);
             // The server said that it did not begin with the request, or the connection was gone before.
@@ -80,11 +74,7 @@ impl Http2Sender {
 }
 
 /// Reads the next piece of a body to the end of `buffer`; `false` at its end.
-pub(super) async fn read_body(
-    body: &mut Incoming,
-    buffer: &mut Vec<u8>,
-    limit: usize,
-) -> Result<bool, Failure> {
+pub(super) async fn read_body(body: &mut Incoming, buffer: &mut Vec<u8>, limit: usize) -> Result<bool, Failure> {
     match body.frame().await {
         None => Ok(false),
         Some(Err(error)) => Err(failure(&error)),
@@ -113,7 +103,5 @@ fn failure(error: &hyper::Error) -> Failure {
 }
 
 fn refused(error: &hyper::Error) -> bool {
-    error.source().is_some_and(|source| {
-        source.to_string().contains("refused stream before processing")
-    })
+    error.source().is_some_and(|source| source.to_string().contains("refused stream before processing"))
 }

@@ -4,6 +4,7 @@
 //! [`HttpClient::open`] gives the body piece by piece, for watches. HTTP/1.1 runs on own code that keeps nothing but the
 //! descriptor between requests (see `http1`), HTTP/2 on hyper.
 
+mod body;
 mod collector;
 mod compression;
 mod cookies;
@@ -17,26 +18,27 @@ mod http2;
 mod oauth2;
 mod pool;
 mod prometheus;
+mod prometheus_checks;
 mod proxy;
 mod redirect;
 mod settings;
 mod stream;
 
-pub use self::collector::{
-    CollectorDefaults, CollectorHttpClientConfig, CompressionParams, CookiesConfig, HeaderList,
-    MiddlewareConfig, collector_settings,
-};
+pub use self::body::ResponseBody;
 pub(crate) use self::collector::unknown_middleware;
+pub use self::collector::{
+    CollectorDefaults, CollectorHttpClientConfig, CompressionParams, CookiesConfig, HeaderList, MiddlewareConfig,
+    collector_settings,
+};
 pub use self::compression::Compression;
 pub use self::error::{RequestError, RequestErrorKind};
-pub use self::exchange::ResponseBody;
 pub use self::http2::Http2Ping;
 pub use self::oauth2::{Grant, JwtAlgorithm, OAuth2Settings};
 pub use self::pool::PoolLimits;
 pub use self::prometheus::{
     Authorization, BasicAuth, ClaimValue, HttpHeader, OAuth2Config, PrometheusHttpClientConfig,
-    prometheus_settings, resolve_prometheus_paths,
 };
+pub use self::prometheus_checks::{prometheus_settings, resolve_prometheus_paths};
 pub use self::proxy::{ProxySettings, ProxyUrl};
 pub use self::settings::{ClientConfigError, ClientSettings, Credentials, SecretSource};
 
@@ -138,8 +140,7 @@ impl Request {
     }
 
     fn is_idempotent(&self) -> bool {
-        self.idempotent
-            .unwrap_or(!matches!(self.method, Method::POST | Method::PATCH | Method::CONNECT))
+        self.idempotent.unwrap_or(!matches!(self.method, Method::POST | Method::PATCH | Method::CONNECT))
     }
 }
 
@@ -229,9 +230,7 @@ impl HttpClient {
 
 impl std::fmt::Debug for HttpClient {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("HttpClient")
-            .field("idle_connections", &self.idle_connections())
-            .finish_non_exhaustive()
+        f.debug_struct("HttpClient").field("idle_connections", &self.idle_connections()).finish_non_exhaustive()
     }
 }
 

@@ -221,24 +221,19 @@ impl OAuth2 {
     async fn post(&self, form: &Form, authorization: Option<HeaderValue>) -> Result<Answer, Failure> {
         let mut request = Request::new(Method::POST, self.settings.token_url.clone());
         request.body = Bytes::from(form.text.clone());
-        request.headers.insert(
-            CONTENT_TYPE,
-            HeaderValue::from_static("application/x-www-form-urlencoded"),
-        );
+        request.headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/x-www-form-urlencoded"));
         if let Some(authorization) = authorization {
             request.headers.insert(AUTHORIZATION, authorization);
         }
         let mut body = Vec::new();
-        let response = Box::pin(self.client.send(&request, &mut body, MAX_ANSWER))
-            .await
-            .map_err(|error| {
-                let kind = match error.kind() {
-                    // Told apart from a refusal, which `with_secret` acts on.
-                    RequestErrorKind::Auth => RequestErrorKind::Protocol,
-                    kind => kind,
-                };
-                Failure::new(kind, format!("oauth2: cannot fetch token: {error}"))
-            })?;
+        let response = Box::pin(self.client.send(&request, &mut body, MAX_ANSWER)).await.map_err(|error| {
+            let kind = match error.kind() {
+                // Told apart from a refusal, which `with_secret` acts on.
+                RequestErrorKind::Auth => RequestErrorKind::Protocol,
+                kind => kind,
+            };
+            Failure::new(kind, format!("oauth2: cannot fetch token: {error}"))
+        })?;
         let refused = |reason: &str| {
             Failure::new(RequestErrorKind::Auth, format!("oauth2: cannot fetch token: {}{reason}", response.status))
         };
@@ -269,16 +264,12 @@ impl OAuth2 {
         };
         let key = PrivateKeyDer::from_pem_slice(key_pem.as_bytes()).map_err(|e| unusable(e.to_string()))?;
         let key = rustls::crypto::ring::sign::any_supported_type(&key).map_err(|e| unusable(e.to_string()))?;
-        let signer = key
-            .choose_scheme(&[scheme])
-            .ok_or_else(|| unusable(format!("it cannot sign with {name}")))?;
+        let signer = key.choose_scheme(&[scheme]).ok_or_else(|| unusable(format!("it cannot sign with {name}")))?;
         let mut header = serde_json::json!({"alg": name, "typ": "JWT"});
         if !key_id.is_empty() {
             header["kid"] = key_id.as_str().into();
         }
-        let now = std::time::SystemTime::now()
-            .duration_since(std::time::UNIX_EPOCH)
-            .map_or(0, |since| since.as_secs());
+        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |since| since.as_secs());
         let mut body = serde_json::json!({
             "iss": issuer,
             "aud": audience,

@@ -73,11 +73,7 @@ pub(super) enum Kept {
 
 impl Pool {
     pub(super) fn new(limits: PoolLimits) -> Arc<Self> {
-        Arc::new_cyclic(|weak| Self {
-            limits,
-            inner: Mutex::default(),
-            weak: weak.clone(),
-        })
+        Arc::new_cyclic(|weak| Self { limits, inner: Mutex::default(), weak: weak.clone() })
     }
 
     /// Waits until another connection to the host is allowed.
@@ -165,8 +161,7 @@ impl Pool {
     }
 
     fn is_too_old(&self, since: Instant, now: Instant) -> bool {
-        !self.limits.idle_timeout.is_zero()
-            && now.saturating_duration_since(since) >= self.limits.idle_timeout
+        !self.limits.idle_timeout.is_zero() && now.saturating_duration_since(since) >= self.limits.idle_timeout
     }
 
     /// Starts the task that closes what is not needed any more. It ends with the last connection, or with the pool.
@@ -198,13 +193,10 @@ impl Pool {
         let now = Instant::now();
         let mut idle = 0;
         inner.hosts.retain(|_, host| {
-            host.idle
-                .retain_mut(|kept| !self.is_too_old(kept.since, now) && !kept.stream.is_spent());
+            host.idle.retain_mut(|kept| !self.is_too_old(kept.since, now) && !kept.stream.is_spent());
             idle += host.idle.len();
-            host.http2 = host
-                .http2
-                .take()
-                .filter(|shared| shared.sender.is_usable() && !self.is_too_old(shared.used, now));
+            host.http2 =
+                host.http2.take().filter(|shared| shared.sender.is_usable() && !self.is_too_old(shared.used, now));
             let waited_for = host.permits.as_ref().is_some_and(|permits| Arc::strong_count(permits) > 1);
             !host.idle.is_empty() || host.http2.is_some() || waited_for
         });

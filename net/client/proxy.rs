@@ -106,9 +106,10 @@ impl ProxyRules {
                 .filter(|value| !value.is_empty())
         };
         let proxy = |name: &str| {
-            either(name).map(|url| ProxyUrl::parse(&url)).transpose().map_err(|error| {
-                ClientConfigError::invalid(format!("environment variable {name}: {error}"))
-            })
+            either(name)
+                .map(|url| ProxyUrl::parse(&url))
+                .transpose()
+                .map_err(|error| ClientConfigError::invalid(format!("environment variable {name}: {error}")))
         };
         Ok(Self {
             // In a CGI program the variable could come from a request's field "Proxy".
@@ -172,9 +173,7 @@ impl NoProxy {
             Rule::Address(own, wanted) => address == Some(*own) && fits(*wanted),
             Rule::Network(network, bits) => address.is_some_and(|address| contains(*network, *bits, address)),
             Rule::Domain(domain, itself, wanted) => {
-                let subdomain = name
-                    .strip_suffix(domain.as_str())
-                    .is_some_and(|front| front.ends_with('.'));
+                let subdomain = name.strip_suffix(domain.as_str()).is_some_and(|front| front.ends_with('.'));
                 (subdomain || (*itself && name == *domain)) && fits(*wanted)
             }
         })

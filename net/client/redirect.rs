@@ -54,8 +54,7 @@ pub(super) fn may_carry_credentials(from: &Uri, to: &Uri) -> bool {
     };
     let (from_host, to_host) = (from_host.to_ascii_lowercase(), to_host.to_ascii_lowercase());
     let is_address = from_host.starts_with('[') || from_host.parse::<std::net::IpAddr>().is_ok();
-    let below = !is_address
-        && to_host.strip_suffix(&from_host).is_some_and(|front| front.ends_with('.'));
+    let below = !is_address && to_host.strip_suffix(&from_host).is_some_and(|front| front.ends_with('.'));
     let downgraded = from.scheme_str() == Some("https") && to.scheme_str() != Some("https");
     (from_host == to_host || below) && !downgraded
 }

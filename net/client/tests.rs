@@ -103,7 +103,8 @@ async fn responses_without_body_end_with_their_head() {
         if head.starts_with("HEAD") {
             b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n".to_vec()
         } else {
-            b"HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\nHTTP/1.1 304 Not Modified\r\nContent-Length: 9\r\n\r\n".to_vec()
+            b"HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\nHTTP/1.1 304 Not Modified\r\nContent-Length: 9\r\n\r\n"
+                .to_vec()
         }
     })
     .await;
@@ -130,10 +131,8 @@ async fn bodies_are_compressed_as_configured() {
         response("200 OK", "", &String::from_utf8(plain).unwrap())
     })
     .await;
-    let client = client(&ClientSettings {
-        compression: Compression::parse("gzip", None).unwrap(),
-        ..ClientSettings::default()
-    });
+    let client =
+        client(&ClientSettings { compression: Compression::parse("gzip", None).unwrap(), ..ClientSettings::default() });
     let mut body = Vec::new();
     let mut request = Request::post(server.url("/"), "a".repeat(5000));
     client.send(&request, &mut body, LIMIT).await.unwrap();

@@ -9,9 +9,7 @@ use super::*;
 const LIMIT: usize = 1 << 20;
 
 fn plain(len: usize) -> Vec<u8> {
-    (0..len)
-        .map(|i| u8::try_from((i * i / 7) % 251).unwrap())
-        .collect()
+    (0..len).map(|i| u8::try_from((i * i / 7) % 251).unwrap()).collect()
 }
 
 #[test]
@@ -54,10 +52,7 @@ fn a_bomb_is_stopped_at_the_limit() {
     let bomb = gzip_compress(&vec![0; 64 << 20], 6);
     assert!(bomb.len() < 100_000);
     let mut out = Vec::new();
-    assert_eq!(
-        gunzip(&bomb, &mut out, LIMIT),
-        Err(DecodeError::LimitExceeded { limit: LIMIT })
-    );
+    assert_eq!(gunzip(&bomb, &mut out, LIMIT), Err(DecodeError::LimitExceeded { limit: LIMIT }));
     assert!(out.is_empty());
     assert!(out.capacity() <= 2 * LIMIT, "{}", out.capacity());
 
@@ -66,10 +61,7 @@ fn a_bomb_is_stopped_at_the_limit() {
     let end = lying.len() - 4;
     lying.truncate(end);
     lying.extend_from_slice(&4u32.to_le_bytes());
-    assert_eq!(
-        gunzip(&lying, &mut out, LIMIT),
-        Err(DecodeError::LimitExceeded { limit: LIMIT })
-    );
+    assert_eq!(gunzip(&lying, &mut out, LIMIT), Err(DecodeError::LimitExceeded { limit: LIMIT }));
 }
 
 #[test]
@@ -77,10 +69,7 @@ fn a_bomb_of_many_members_is_stopped_too() {
     let member = gzip_compress(&vec![0; 100_000], 6);
     let bomb: Vec<u8> = member.iter().copied().cycle().take(member.len() * 100).collect();
     let mut out = Vec::new();
-    assert_eq!(
-        gunzip(&bomb, &mut out, LIMIT),
-        Err(DecodeError::LimitExceeded { limit: LIMIT })
-    );
+    assert_eq!(gunzip(&bomb, &mut out, LIMIT), Err(DecodeError::LimitExceeded { limit: LIMIT }));
 }
 
 #[test]
@@ -88,14 +77,8 @@ fn the_limit_itself_is_allowed() {
     let compressed = gzip_compress(&plain(1000), 6);
     let mut out = Vec::new();
     assert_eq!(gunzip(&compressed, &mut out, 1000), Ok(()));
-    assert_eq!(
-        gunzip(&compressed, &mut out, 999),
-        Err(DecodeError::LimitExceeded { limit: 999 })
-    );
-    assert_eq!(
-        gunzip(&compressed, &mut out, 0),
-        Err(DecodeError::LimitExceeded { limit: 0 })
-    );
+    assert_eq!(gunzip(&compressed, &mut out, 999), Err(DecodeError::LimitExceeded { limit: 999 }));
+    assert_eq!(gunzip(&compressed, &mut out, 0), Err(DecodeError::LimitExceeded { limit: 0 }));
 }
 
 #[test]

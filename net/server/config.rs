@@ -157,9 +157,9 @@ impl HttpServerConfig {
             },
             cors: self.cors.clone(),
             auth: match &self.auth {
-                Some(auth) => Some(
-                    authenticators.server(&auth.authenticator).map_err(|error| invalid(error.to_string()))?,
-                ),
+                Some(auth) => {
+                    Some(authenticators.server(&auth.authenticator).map_err(|error| invalid(error.to_string()))?)
+                }
                 None => None,
             },
             max_request_body: match self.max_request_body_size {

@@ -4,6 +4,7 @@ use std::convert::Infallible;
 use std::io;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -31,11 +32,7 @@ const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 const MAX_STREAMS: u32 = 100;
 
 /// Serves a connection to its end. The error is that of the TLS handshake; what goes wrong later is the client's affair.
-pub(super) async fn serve(
-    accepted: Accepted,
-    service: Arc<Service>,
-    stopped: watch::Receiver<bool>,
-) -> io::Result<()> {
+pub(super) async fn serve(accepted: Accepted, service: Arc<Service>, stopped: watch::Receiver<bool>) -> io::Result<()> {
     let peer = accepted.peer();
     let Some(tls) = &service.settings.tls else {
         http1(accepted, service, peer, stopped).await;
@@ -102,10 +99,12 @@ async fn http2<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
     peer: Option<std::net::SocketAddr>,
     mut stopped: watch::Receiver<bool>,
 ) {
+    let activity = Arc::new(Activity { open: AtomicUsize::new(0), since: Mutex::new(Instant::now()) });
     let handler = {
-        let service = Arc::clone(&service);
+        let (service, activity) = (Arc::clone(&service), Arc::clone(&activity));
         service_fn(move |request| {
             let service = Arc::clone(&service);
+            let stream = OpenStream::new(&activity);
             async move {
                 // Each stream has its own times, since several run at once.
                 let clock = Arc::new(Clock::new());
@@ -114,7 +113,9 @@ async fn http2<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
                     Duration::ZERO => Duration::MAX,
                     limit => limit,
                 };
-                timeout(limit, respond(&service, request, peer, &clock)).await.map_err(io::Error::from)
+                let mut response = timeout(limit, respond(&service, request, peer, &clock)).await?;
+                response.body_mut().stream = Some(stream);
+                Ok::<_, io::Error>(response)
             }
         })
     };
@@ -132,13 +133,57 @@ async fn http2<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
     let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), handler));
     let mut stopping = false;
     loop {
+        let deadline = activity.deadline(service.settings.idle_timeout);
         tokio::select! {
             _ = connection.as_mut() => return,
             _ = stopped.wait_for(|stopped| *stopped), if !stopping => {
                 stopping = true;
                 connection.as_mut().graceful_shutdown();
             }
+            () = sleep_until(deadline), if !stopping => {
+                if activity.deadline(service.settings.idle_timeout) <= Instant::now() {
+                    stopping = true;
+                    connection.as_mut().graceful_shutdown();
+                }
+            }
         }
+    }
+}
+
+/// What an HTTP/2 connection is doing.
+struct Activity {
+    open: AtomicUsize,
+    since: Mutex<Instant>,
+}
+
+impl Activity {
+    /// When the connection has been idle for long enough, as things stand.
+    fn deadline(&self, idle: Duration) -> Instant {
+        let since = match self.open.load(Ordering::Relaxed) {
+            0 => *self.since.lock(),
+            _ => Instant::now(),
+        };
+        let idle = if idle.is_zero() { NEVER } else { idle };
+        since.checked_add(idle).unwrap_or_else(|| Instant::now() + NEVER)
+    }
+}
+
+/// Counts a stream as open until it is dropped.
+struct OpenStream {
+    activity: Arc<Activity>,
+}
+
+impl OpenStream {
+    fn new(activity: &Arc<Activity>) -> Self {
+        activity.open.fetch_add(1, Ordering::Relaxed);
+        Self { activity: Arc::clone(activity) }
+    }
+}
+
+impl Drop for OpenStream {
+    fn drop(&mut self) {
+        *self.activity.since.lock() = Instant::now();
+        self.activity.open.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -149,7 +194,7 @@ async fn respond(
     clock: &Arc<Clock>,
 ) -> http::Response<Finishing> {
     let response = service.respond(request, peer, clock).await;
-    let body = Finishing { body: Full::new(response.body), clock: Arc::clone(clock) };
+    let body = Finishing { body: Full::new(response.body), clock: Arc::clone(clock), stream: None };
     let mut message = http::Response::new(body);
     *message.status_mut() = response.status;
     *message.headers_mut() = response.headers;
@@ -227,9 +272,7 @@ impl Clock {
             Phase::Head => {
                 after(state.since, settings.read_header_timeout).min(after(state.since, settings.read_timeout))
             }
-            Phase::Body => {
-                after(state.since, settings.read_timeout).min(after(state.head_end, settings.write_timeout))
-            }
+            Phase::Body => after(state.since, settings.read_timeout).min(after(state.head_end, settings.write_timeout)),
             Phase::Response => after(state.head_end, settings.write_timeout),
         }
     }
@@ -282,6 +325,8 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Timed<S> {
 struct Finishing {
     body: Full<Bytes>,
     clock: Arc<Clock>,
+    /// For HTTP/2.
+    stream: Option<OpenStream>,
 }
 
 impl Body for Finishing {

@@ -92,10 +92,7 @@ impl CorsConfig {
         let Ok(asked) = asked.to_str() else { return false };
         let is_allowed = |field: &str| match self.allowed_headers.is_empty() {
             true => DEFAULT_HEADERS.iter().any(|known| known.eq_ignore_ascii_case(field)),
-            false => self
-                .allowed_headers
-                .iter()
-                .any(|allowed| allowed == "*" || allowed.eq_ignore_ascii_case(field)),
+            false => self.allowed_headers.iter().any(|allowed| allowed == "*" || allowed.eq_ignore_ascii_case(field)),
         };
         asked.split(',').map(str::trim).filter(|field| !field.is_empty()).all(is_allowed)
     }

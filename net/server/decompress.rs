@@ -63,9 +63,7 @@ impl Encodings {
                 let mut plain = Vec::new();
                 gunzip(&body, &mut plain, limit).map(|()| plain)
             }
-            "zlib" | "deflate" if self.zlib => {
-                read("zlib", flate2::read::ZlibDecoder::new(&*body), limit)
-            }
+            "zlib" | "deflate" if self.zlib => read("zlib", flate2::read::ZlibDecoder::new(&*body), limit),
             "snappy" if self.snappy => snappy_block(&body, limit),
             "x-snappy-framed" if self.snappy_framed => {
                 read("x-snappy-framed", snap::read::FrameDecoder::new(&*body), limit)
@@ -94,10 +92,7 @@ impl Encodings {
 fn read(encoding: &'static str, reader: impl Read, limit: usize) -> Result<Vec<u8>, DecodeError> {
     let mut plain = Vec::new();
     let allowed = u64::try_from(limit).unwrap_or(u64::MAX).saturating_add(1);
-    reader
-        .take(allowed)
-        .read_to_end(&mut plain)
-        .map_err(|_| DecodeError::Invalid { encoding })?;
+    reader.take(allowed).read_to_end(&mut plain).map_err(|_| DecodeError::Invalid { encoding })?;
     if plain.len() > limit {
         return Err(DecodeError::LimitExceeded { limit });
     }

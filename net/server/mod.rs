@@ -334,3 +334,5 @@ async fn run(
     drop(permit);
 }
 
+#[cfg(test)]
+mod tests;

@@ -91,10 +91,8 @@ impl Service {
 /// A body of at most `limit` bytes.
 async fn read(mut body: Incoming, announced: usize, limit: usize) -> Result<Bytes, Response> {
     let too_large = || {
-        let mut response = Response::text(
-            StatusCode::PAYLOAD_TOO_LARGE,
-            format!("request body too large (limit {limit} bytes)"),
-        );
+        let mut response =
+            Response::text(StatusCode::PAYLOAD_TOO_LARGE, format!("request body too large (limit {limit} bytes)"));
         // What is left of the body would otherwise have to be read to get at the next request.
         response.headers.insert(CONNECTION, HeaderValue::from_static("close"));
         response

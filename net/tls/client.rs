@@ -146,9 +146,7 @@ impl ClientTls {
             None => builder.with_no_client_auth(),
             Some(identity) => {
                 let ((chain, key), _) = identity.load()?;
-                builder
-                    .with_client_auth_cert(chain, key)
-                    .map_err(|error| identity.mismatch(&error))?
+                builder.with_client_auth_cert(chain, key).map_err(|error| identity.mismatch(&error))?
             }
         };
         config.alpn_protocols.clone_from(&self.alpn);

@@ -147,9 +147,7 @@ fn identity(
     match (cert, key) {
         (Some(cert), Some(key)) => Ok(Some(Identity { cert, key })),
         (None, None) => Ok(None),
-        _ => Err(TlsError::Invalid(
-            "for auth via TLS, provide both certificate and key, or neither".to_owned(),
-        )),
+        _ => Err(TlsError::Invalid("for auth via TLS, provide both certificate and key, or neither".to_owned())),
     }
 }
 

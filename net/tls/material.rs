@@ -56,10 +56,9 @@ impl Material {
     pub(super) fn new(what: &'static str, source: &PemSource) -> Self {
         let source = match source {
             PemSource::File(path) => Source::File(WatchedFile::new(path)),
-            PemSource::Inline(text) => Source::Inline(FileContent {
-                bytes: Arc::from(text.expose().as_bytes()),
-                version: 0,
-            }),
+            PemSource::Inline(text) => {
+                Source::Inline(FileContent { bytes: Arc::from(text.expose().as_bytes()), version: 0 })
+            }
         };
         Self { what, source }
     }
@@ -68,9 +67,9 @@ impl Material {
     pub(super) fn load(&self) -> Result<FileContent, TlsError> {
         match &self.source {
             Source::Inline(content) => Ok(content.clone()),
-            Source::File(file) => file.load().map_err(|error| {
-                self.error(format!("open {}: {}", file.path().display(), io_text(&error)))
-            }),
+            Source::File(file) => {
+                file.load().map_err(|error| self.error(format!("open {}: {}", file.path().display(), io_text(&error))))
+            }
         }
     }
 
@@ -125,10 +124,7 @@ pub(super) type KeyPair = (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>)
 
 impl IdentityMaterial {
     pub(super) fn new(identity: &Identity) -> Self {
-        Self {
-            cert: Material::new("TLS cert", &identity.cert),
-            key: Material::new("TLS key", &identity.key),
-        }
+        Self { cert: Material::new("TLS cert", &identity.cert), key: Material::new("TLS key", &identity.key) }
     }
 
     /// Chain and key as they are now, with a number that grows when one of them changes.

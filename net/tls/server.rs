@@ -102,9 +102,7 @@ fn make(
         }
     };
     let ((chain, key), _) = identity.load()?;
-    let mut config = builder
-        .with_single_cert(chain, key)
-        .map_err(|error| identity.mismatch(&error))?;
+    let mut config = builder.with_single_cert(chain, key).map_err(|error| identity.mismatch(&error))?;
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
     if settings.http2 {
         config.alpn_protocols.insert(0, b"h2".to_vec());

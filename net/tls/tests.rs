@@ -139,10 +139,8 @@ async fn a_self_signed_certificate_is_trusted_when_it_is_named_itself() {
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         (params.self_signed(&key).unwrap().pem(), key.serialize_pem())
     };
-    let trusting = |pem: &str| ClientTlsSettings {
-        ca: Some(PemSource::Inline(Secret::new(pem))),
-        ..ClientTlsSettings::default()
-    };
+    let trusting =
+        |pem: &str| ClientTlsSettings { ca: Some(PemSource::Inline(Secret::new(pem))), ..ClientTlsSettings::default() };
     let (pem, key) = own("localhost");
     let (address, server) = serve(server_settings(inline(&pem, &key))).await;
     assert_eq!(fetch(trusting(&pem), address).await.unwrap(), b"GET /");

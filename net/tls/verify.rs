@@ -43,9 +43,7 @@ impl ServerCertVerifier for TrustingOwn {
         ocsp_response: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
-        let verdict =
-            self.usual
-                .verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now);
+        let verdict = self.usual.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now);
         match verdict {
             // The dates were checked before this complaint; the name was not.
             Err(error) if is_authority_as_server(&error) && self.own.contains(end_entity) => {

@@ -47,18 +47,14 @@ impl VersionRange {
                     .to_owned(),
             ));
         }
-        let versions: Vec<_> = [
-            (TlsVersion::Tls13, &rustls::version::TLS13),
-            (TlsVersion::Tls12, &rustls::version::TLS12),
-        ]
-        .into_iter()
-        .filter(|(version, _)| (min..=max).contains(version))
-        .map(|(_, version)| version)
-        .collect();
+        let versions: Vec<_> =
+            [(TlsVersion::Tls13, &rustls::version::TLS13), (TlsVersion::Tls12, &rustls::version::TLS12)]
+                .into_iter()
+                .filter(|(version, _)| (min..=max).contains(version))
+                .map(|(_, version)| version)
+                .collect();
         if versions.is_empty() {
-            return Err(TlsError::Invalid(
-                "min_version must not be greater than max_version".to_owned(),
-            ));
+            return Err(TlsError::Invalid("min_version must not be greater than max_version".to_owned()));
         }
         Ok(versions)
     }

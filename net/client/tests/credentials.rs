@@ -18,10 +18,8 @@ async fn a_token_s_file_is_read_for_each_request() {
     let server = Scripted::start(|_, _, _| response("200 OK", "", "x")).await;
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("token");
-    let client = with(Credentials::Authorization {
-        scheme: "Bearer".to_owned(),
-        credentials: SecretSource::File(path.clone()),
-    });
+    let client =
+        with(Credentials::Authorization { scheme: "Bearer".to_owned(), credentials: SecretSource::File(path.clone()) });
     let error = fails(&client, &Request::get(server.url("/"))).await;
     assert_eq!(error.kind(), RequestErrorKind::Credentials);
     assert!(error.is_retryable());
@@ -71,7 +69,10 @@ async fn user_and_password_come_from_settings_files_or_the_url() {
 async fn configured_fields_are_set_or_added() {
     let server = Scripted::start(|_, _, _| response("200 OK", "", "x")).await;
     let client = client(&ClientSettings {
-        headers: vec![("x-scope".parse().unwrap(), "tenant".parse().unwrap()), ("host".parse().unwrap(), "virtual".parse().unwrap())],
+        headers: vec![
+            ("x-scope".parse().unwrap(), "tenant".parse().unwrap()),
+            ("host".parse().unwrap(), "virtual".parse().unwrap()),
+        ],
         added_headers: vec![("x-many".parse().unwrap(), SecretSource::Inline(Secret::new("two")))],
         ..ClientSettings::default()
     });
@@ -215,9 +216,8 @@ async fn a_statement_is_signed_for_a_token() {
     use base64::Engine as _;
     let issuer = Scripted::start(|_, _, body| {
         let body = String::from_utf8_lossy(body);
-        let assertion = body
-            .strip_prefix("grant_type=urn%3Aietf%3Aparams%3Aoauth%3Agrant-type%3Ajwt-bearer&assertion=")
-            .unwrap();
+        let assertion =
+            body.strip_prefix("grant_type=urn%3Aietf%3Aparams%3Aoauth%3Agrant-type%3Ajwt-bearer&assertion=").unwrap();
         let parts: Vec<_> = assertion
             .split('.')
             .map(|part| base64::engine::general_purpose::URL_SAFE_NO_PAD.decode(part).unwrap())

@@ -12,10 +12,7 @@ async fn nobody_listens() {
     let error = fails(&plain(), &Request::get(url.clone())).await;
     assert_eq!(error.kind(), RequestErrorKind::ConnectRefused);
     assert!(error.is_retryable());
-    assert_eq!(
-        error.to_string(),
-        format!("Get \"{url}\": dial tcp {address}: connect: connection refused")
-    );
+    assert_eq!(error.to_string(), format!("Get \"{url}\": dial tcp {address}: connect: connection refused"));
 }
 
 #[tokio::test]
@@ -27,10 +24,9 @@ async fn names_that_do_not_exist() {
 
 #[tokio::test]
 async fn urls_that_cannot_be_requested() {
-    for (url, detail) in [
-        ("ftp://h/", "unsupported protocol scheme \"ftp\""),
-        ("/path", "unsupported protocol scheme \"\""),
-    ] {
+    for (url, detail) in
+        [("ftp://h/", "unsupported protocol scheme \"ftp\""), ("/path", "unsupported protocol scheme \"\"")]
+    {
         let error = fails(&plain(), &Request::get(url.parse().unwrap())).await;
         assert_eq!((error.kind(), error.detail()), (RequestErrorKind::InvalidUrl, detail));
         assert!(!error.is_retryable());
@@ -63,10 +59,7 @@ async fn the_timeout_covers_head_and_body() {
         request.timeout = Some(Duration::from_millis(50));
         let error = fails(&plain(), &request).await;
         assert!(error.is_timeout() && error.is_retryable());
-        assert_eq!(
-            error.to_string(),
-            format!("Get \"{url}\": context deadline exceeded (50ms passed while {phase})")
-        );
+        assert_eq!(error.to_string(), format!("Get \"{url}\": context deadline exceeded (50ms passed while {phase})"));
         task.abort();
     }
 }

@@ -20,10 +20,7 @@ fn through(proxy: &str, tls: crate::tls::ClientTlsSettings) -> HttpClient {
 
 #[tokio::test]
 async fn plain_requests_name_the_whole_url() {
-    let proxy = Scripted::start(|_, head, _| {
-        response("200 OK", "", head.lines().next().unwrap_or_default())
-    })
-    .await;
+    let proxy = Scripted::start(|_, head, _| response("200 OK", "", head.lines().next().unwrap_or_default())).await;
     let client = through(&format!("http://me:s%40cret@{}", proxy.address), Default::default());
     for host in ["a.example", "b.example:81"] {
         let (_, body) = get(&client, format!("http://{host}/metrics?q").parse().unwrap()).await;

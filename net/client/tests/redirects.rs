@@ -39,7 +39,9 @@ async fn a_chain_is_followed_and_credentials_stay_behind_at_a_strange_host() {
     let head = client.send(&request, &mut body, LIMIT).await.unwrap();
     assert_eq!(body, b"home");
     assert_eq!(head.redirected_to.unwrap(), home.url("/final"));
-    assert!(home.heads().iter().all(|head| head.contains("authorization: Basic dTpw\r\n") && head.contains("x-key: k")));
+    assert!(
+        home.heads().iter().all(|head| head.contains("authorization: Basic dTpw\r\n") && head.contains("x-key: k"))
+    );
 
     request.uri = home.url("/strange");
     client.send(&request, &mut body, LIMIT).await.unwrap();

@@ -56,10 +56,8 @@ async fn certificates_are_judged() {
     let careless = ClientTlsSettings { insecure_skip_verify: true, ..ClientTlsSettings::default() };
     assert_eq!(get(&trusting(careless, false), url.clone()).await.1, "GET /");
 
-    let missing = ClientTlsSettings {
-        ca: Some(PemSource::File("/nonexistent/ca.pem".into())),
-        ..ClientTlsSettings::default()
-    };
+    let missing =
+        ClientTlsSettings { ca: Some(PemSource::File("/nonexistent/ca.pem".into())), ..ClientTlsSettings::default() };
     let client = trusting(missing, false);
     assert!(client.check_files().is_err());
     let error = fails(&client, &Request::get(url)).await;
@@ -92,10 +90,8 @@ async fn a_rotated_authority_is_taken_up_by_the_next_connection() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("ca.pem");
     std::fs::write(&path, old.ca_pem()).unwrap();
-    let client = trusting(
-        ClientTlsSettings { ca: Some(PemSource::File(path.clone())), ..ClientTlsSettings::default() },
-        false,
-    );
+    let client =
+        trusting(ClientTlsSettings { ca: Some(PemSource::File(path.clone())), ..ClientTlsSettings::default() }, false);
     let (old_address, old_server) = old.https_server("localhost").await;
     let (new_address, new_server) = new.https_server("localhost").await;
     let url = |port: u16| -> Uri { format!("https://localhost:{port}/").parse().unwrap() };
