@@ -39,8 +39,8 @@ enum Plan {
     Unknown,
     /// The name cannot be translated: the series is not sent.
     Unnamed(Untranslatable),
-    /// For origins with this signature: copy series bytes up to `.0`, then origin bytes up to `.1`, and so
-    /// on; at the end the rest of the series.
+    /// For origins with this signature: copy series bytes up to `.0`, then origin labels up to the `.1`th,
+    /// and so on; at the end the rest of the series. Values, and so lengths, differ from origin to origin.
     Runs { signature: u32, len: u8, runs: [(u16, u16); MAX_RUNS] },
     /// For origins with this signature a label stands on both sides, or the pieces are many: the labels
     /// are worked out for each pair.
@@ -175,7 +175,7 @@ impl LabelTables {
         match (self.series.get(table).and_then(|t| t.get(slot.id as usize)), self.origins.get(origin.slot().id as usize)) {
             (Some(Some(s)), Some(Some(o))) => match &s.plan {
                 Plan::Runs { len, runs, .. } => {
-                    Ok(Pieces { series: &s.bytes, origin: &o.bytes, runs: runs.get(..usize::from(*len)).unwrap_or(&[]) })
+                    Ok(Pieces { series: &s.bytes, origin: &o.bytes, ends: &o.ends, runs: runs.get(..usize::from(*len)).unwrap_or(&[]) })
                 }
                 _ => Err(Untranslatable::Unprepared),
             },
@@ -222,7 +222,7 @@ impl LabelTables {
             self.pairs.insert(key, bytes.into());
         }
         let bytes = self.pairs.get(&key).ok_or(Untranslatable::Unprepared)?;
-        Ok(Pieces { series: bytes, origin: &[], runs: &[] })
+        Ok(Pieces { series: bytes, origin: &[], ends: &[], runs: &[] })
     }
 }
 
@@ -231,6 +231,7 @@ impl LabelTables {
 pub(super) struct Pieces<'a> {
     series: &'a [u8],
     origin: &'a [u8],
+    ends: &'a [u32],
     runs: &'a [(u16, u16)],
 }
 
@@ -245,8 +246,9 @@ impl Pieces<'_> {
     #[inline]
     pub(super) fn append_to(&self, out: &mut Vec<u8>) {
         let (mut in_series, mut in_origin) = (0, 0);
-        for (series_end, origin_end) in self.runs {
-            let (series_end, origin_end) = (usize::from(*series_end), usize::from(*origin_end));
+        for (series_end, labels) in self.runs {
+            let series_end = usize::from(*series_end);
+            let origin_end = self.ends.get(usize::from(*labels).wrapping_sub(1)).map_or(0, |end| *end as usize);
             out.extend_from_slice(self.series.get(in_series..series_end).unwrap_or(&[]));
             out.extend_from_slice(self.origin.get(in_origin..origin_end).unwrap_or(&[]));
             (in_series, in_origin) = (series_end, origin_end);
@@ -261,7 +263,7 @@ fn interleave(series: &[u8], origin: &WireOrigin) -> Option<Plan> {
     let mut len = 0usize;
     let (mut rest, mut at) = (series, 0usize);
     let mut origin_start = 0usize;
-    for end in &origin.ends {
+    for (i, end) in origin.ends.iter().enumerate() {
         let end = *end as usize;
         let (name, _) = first_label(origin.bytes.get(origin_start..end)?)?;
         while let Some((next, size)) = first_label(rest) {
@@ -274,7 +276,7 @@ fn interleave(series: &[u8], origin: &WireOrigin) -> Option<Plan> {
                 std::cmp::Ordering::Greater => break,
             }
         }
-        let run = (u16::try_from(at).ok()?, u16::try_from(end).ok()?);
+        let run = (u16::try_from(at).ok()?, u16::try_from(i + 1).ok()?);
         match len.checked_sub(1).and_then(|last| runs.get_mut(last)) {
             Some(last) if last.0 == run.0 => *last = run,
             _ => {

@@ -2,7 +2,7 @@
 
 use super::families::Families;
 use super::samples::{SampleRules, TargetIdentity, Verdict};
-use super::{DROPPED, Layout, Place, ReadOptions, Reading, SlotSeries};
+use super::{DROPPED, Layout, Place, ReadOptions, Reading, SlotSeries, is_out_of_bounds};
 use hashbrown::HashTable;
 use pipeline::{Origin, Series, SeriesTable};
 use prometheus::exposition::{Entry, ParseError, Parser, Sample};
@@ -245,7 +245,8 @@ impl Page<'_> {
                         return Ok(());
                     }
                 }
-                if new && !place.2 {
+                let refused = timestamp.is_some_and(|ms| is_out_of_bounds(ms, self.options.now_ms));
+                if new && !place.2 && !refused {
                     self.added += 1;
                 }
                 place

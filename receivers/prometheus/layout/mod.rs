@@ -100,6 +100,10 @@ pub(super) struct Reading {
 /// Timestamps further in the future than this are refused (Prometheus' scrape loop: ten minutes).
 const MAX_FUTURE_MS: i64 = 10 * 60 * 1000;
 
+fn is_out_of_bounds(timestamp_ms: i64, now_ms: i64) -> bool {
+    timestamp_ms > now_ms.saturating_add(MAX_FUTURE_MS)
+}
+
 /// How a page is read.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct ReadOptions {
@@ -140,11 +144,6 @@ impl Layout {
 
     pub(super) fn slots(&self) -> &[SlotSeries] {
         &self.slots
-    }
-
-    /// Bytes held, shared or not.
-    pub(super) fn heap_bytes(&self) -> usize {
-        self.text.len() + self.tail.len() + self.places.len() * size_of::<Place>()
     }
 
     /// Reads a page that has this layout. `None` if it has another one, or anything about it is unusual:
@@ -260,7 +259,7 @@ impl Reading {
                 return;
             }
             None => scrape_time,
-            Some(ms) if ms > now_ms.saturating_add(MAX_FUTURE_MS) => {
+            Some(ms) if is_out_of_bounds(ms, now_ms) => {
                 self.out_of_bounds += 1;
                 return;
             }

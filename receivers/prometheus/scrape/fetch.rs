@@ -95,6 +95,12 @@ fn page_limit(job: &ScrapeJob) -> usize {
 }
 
 impl Fetched {
+    /// An answer as if it had come, for tests.
+    #[cfg(test)]
+    pub(super) fn plain(body: Vec<u8>, content_type: &str) -> Self {
+        Self { body, gzip: false, content_type: content_type.to_owned() }
+    }
+
     /// The uncompressed page, which is `plain` or the body itself.
     pub(super) fn page<'a>(&'a self, job: &ScrapeJob, plain: &'a mut Vec<u8>) -> Result<&'a [u8], FetchError> {
         if !self.gzip || self.body.is_empty() {

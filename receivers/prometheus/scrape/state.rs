@@ -135,6 +135,12 @@ impl TargetState {
         }
     }
 
+    /// Whether both targets hold the same layout, for tests.
+    #[cfg(test)]
+    pub(in super::super) fn shares_layout_with(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.layout, &other.layout)
+    }
+
     /// Whether anything was ever sent of this target.
     pub(in super::super) fn was_scraped(&self) -> bool {
         self.scraped

@@ -272,7 +272,7 @@ impl TargetLoop {
 }
 
 /// Decompresses and reads a page.
-fn take_apart(
+pub(super) fn take_apart(
     fetched: &fetch::Fetched,
     runtime: &JobRuntime,
     identity: &TargetIdentity,
