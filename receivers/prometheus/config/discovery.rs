@@ -5,6 +5,7 @@ use pipeline::config::{ConfigError, ConfigErrors, KeyStyle, Node, decode_with};
 use prometheus::duration::PromDuration;
 use prometheus::quote::quoted;
 use serde::Deserialize;
+use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -47,7 +48,7 @@ pub struct FileDiscovery {
 }
 
 /// Settings of HTTP discovery.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, PartialEq)]
 pub struct HttpDiscovery {
     /// Where to ask. May carry a password; print it with [`HttpDiscovery::shown_url`].
     pub url: String,
@@ -55,6 +56,16 @@ pub struct HttpDiscovery {
     pub refresh_interval: Duration,
     /// How to ask.
     pub client: ClientSettings,
+}
+
+impl fmt::Debug for HttpDiscovery {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HttpDiscovery")
+            .field("url", &self.shown_url())
+            .field("refresh_interval", &self.refresh_interval)
+            .field("client", &self.client)
+            .finish()
+    }
 }
 
 impl HttpDiscovery {

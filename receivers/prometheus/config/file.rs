@@ -57,7 +57,7 @@ pub struct ScrapeConfigPattern {
 #[serde(rename = "config.plain", default)]
 struct Keys {
     global: Option<Node>,
-    #[expect(dead_code, reason = "read so that mistakes in it are found; there is no garbage collector to set")]
+    /// Read so that mistakes in it are found; there is no garbage collector to set.
     runtime: Option<Runtime>,
     alerting: Option<Node>,
     rule_files: Vec<String>,
@@ -73,7 +73,6 @@ struct Keys {
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename = "config.RuntimeConfig", default)]
 struct Runtime {
-    #[expect(dead_code, reason = "as the block as a whole")]
     gogc: Option<i64>,
 }
 

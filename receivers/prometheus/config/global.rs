@@ -25,11 +25,9 @@ pub(super) struct GlobalKeys {
     scrape_interval: PromDuration,
     scrape_timeout: PromDuration,
     scrape_protocols: Option<Vec<String>>,
-    #[expect(dead_code, reason = "read so that mistakes in it are found; nothing here evaluates rules")]
+    // These three are read so that mistakes in them are found; nothing here evaluates rules or logs queries.
     evaluation_interval: PromDuration,
-    #[expect(dead_code, reason = "read so that mistakes in it are found; nothing here evaluates rules")]
     rule_query_offset: PromDuration,
-    #[expect(dead_code, reason = "read so that mistakes in it are found; nothing here evaluates rules")]
     query_log_file: String,
     scrape_failure_log_file: String,
     external_labels: Option<Node>,

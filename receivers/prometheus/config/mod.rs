@@ -20,6 +20,8 @@ mod sections;
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+pub(crate) mod vectors;
 
 pub use self::check::FileCheckError;
 pub use self::discovery::{DiscoveryConfig, FileDiscovery, HttpDiscovery};

@@ -43,7 +43,7 @@ pub struct ReceiverConfig {
 }
 
 impl ReceiverConfig {
-    /// Reads the block `node` of the receiver known as `path` (`receivers::prometheus`). Opens no file.
+    /// Reads the block `node` of the receiver known as `path` (`receivers::prometheus`; may be empty). Opens no file.
     ///
     /// # Errors
     /// Everything that is wrong, each with its place.
@@ -71,7 +71,7 @@ impl ReceiverConfig {
             fallback_protocol: Some(ScrapeProtocol::PrometheusText0),
             extra_scrape_metrics: keys.report_extra_scrape_metrics.unwrap_or(false),
         };
-        let config_path = format!("{path}::config");
+        let config_path = if path.is_empty() { "config".to_owned() } else { format!("{path}::config") };
         let read = PrometheusConfig::read(&config, &config_path, &options);
         check_sections(&config, &config_path, &mut errors);
         let prometheus = errors.collect(read);

@@ -76,11 +76,7 @@ pub(super) fn read_rules_called(
         let Some(rule) = errors.collect(decoded) else { continue };
         if let Err(error) = rule.compile(validation) {
             let message = error.to_string();
-            // Messages name the key that they are about, if there is one.
-            let keys = ["action", "modulus", "target_label", "replacement", "regex", "source_labels"];
-            let named = keys.into_iter().find(|key| message.contains(&format!("'{key}'")));
-            let key = named.or(message.starts_with("error parsing regexp").then_some("regex")).unwrap_or("action");
-            errors.push(node.error_at(&path, key, message));
+            errors.push(node.error_at(&path, key_of(&message), message));
         }
         texts.push(rule);
     }
@@ -89,6 +85,15 @@ pub(super) fn read_rules_called(
     }
     let compiled = relabel::RelabelRules::compile(&texts, validation).ok()?;
     Some(RelabelRules { texts, validation, compiled })
+}
+
+/// The key that a message is about, as far as it says so; a rule is what its action makes of it otherwise.
+fn key_of(message: &str) -> &'static str {
+    if message.starts_with("error parsing regexp") {
+        return "regex";
+    }
+    let named = |key: &&str| message.contains(&format!("'{key}'")) && !message.contains("requires only");
+    ["target_label", "replacement"].into_iter().find(named).unwrap_or("action")
 }
 
 /// The rule with its scalars as the texts that they are to Prometheus: `regex: 0123` is a pattern of four digits, and

@@ -278,13 +278,17 @@ impl Sections<'_> {
                 "'ignore_resource_attributes' cannot be configured unless 'promote_all_resource_attributes' is true";
             self.fail(node, &path, ignored, message);
         }
-        for key in [promoted, ignored] {
+        for (key, kind) in [(promoted, "promoted"), (ignored, "ignored")] {
             let mut seen: Vec<&str> = Vec::new();
             for item in list(node, key) {
                 let name = item.as_text().unwrap_or_default().trim();
-                let problem = if name.is_empty() { "empty" } else { "duplicated" };
                 if name.is_empty() || seen.contains(&name) {
-                    let message = format!("invalid '{key}': {problem} resource attribute {}", quoted(name.as_bytes()));
+                    let problem = if name.is_empty() {
+                        format!("empty {kind} OTel resource attribute")
+                    } else {
+                        format!("duplicated {kind} OTel resource attribute {}", quoted(name.as_bytes()))
+                    };
+                    let message = format!("invalid '{key}': {problem}");
                     self.errors.push(ConfigError::new(item.span.clone(), format!("{path}::{key}"), message));
                 }
                 seen.push(name);

@@ -96,7 +96,7 @@ impl Discovery {
     /// discoverers whose settings stay go on undisturbed.
     pub async fn run(mut self, mut jobs: watch::Receiver<Arc<[Arc<ScrapeJob>]>>, mut stop: Stop) {
         self.take_jobs(&jobs.borrow_and_update().clone());
-        self.push();
+        self.push(true);
         let mut pause = FIRST_PAUSE;
         let mut last = Instant::now();
         let mut waiting = false;
@@ -108,7 +108,7 @@ impl Discovery {
                 new = jobs.changed() => match new {
                     Ok(()) => {
                         self.take_jobs(&jobs.borrow_and_update().clone());
-                        self.push();
+                        self.push(true);
                         waiting = false;
                         last = Instant::now();
                     }
@@ -125,13 +125,13 @@ impl Discovery {
                     } else {
                         // After a quiet time the next change is passed on at once, and the pauses begin anew.
                         pause = FIRST_PAUSE;
-                        self.push();
+                        self.push(false);
                         last = Instant::now();
                     }
                 }
                 () = due => {
                     waiting = false;
-                    self.push();
+                    self.push(false);
                     last = Instant::now();
                     pause = longer(pause);
                 }
@@ -195,8 +195,9 @@ impl Discovery {
         Ok(())
     }
 
-    /// Hands out what is known by now.
-    fn push(&mut self) {
+    /// Hands out what is known by now, if it differs from before or the jobs do.
+    fn push(&mut self, jobs_changed: bool) {
+        let mut differs = jobs_changed;
         for job in &mut self.jobs {
             let Some(groups) = gather(&self.providers, job) else { continue };
             let same = groups.len() == job.groups.len()
@@ -204,10 +205,14 @@ impl Discovery {
             if same {
                 continue;
             }
+            differs = true;
             *job = Job::new(&job.job, groups, self.keep);
             let found: usize = job.groups.iter().flat_map(|groups| groups.iter()).map(|g| g.targets.len()).sum();
             self.metrics.discovered_targets(&job.job.job_name).set(found as f64);
             job.report(&self.metrics);
+        }
+        if !differs {
+            return;
         }
         let snapshot: Snapshot = self
             .jobs

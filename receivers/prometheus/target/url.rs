@@ -1,8 +1,6 @@
 //! The URL of a target, spelt as Go's `net/url` spells it, since the text is part of what a target's hash and the
 //! order of scrapes are made of.
 
-use std::borrow::Cow;
-
 /// Prefix of labels that set a query parameter.
 const PARAM: &str = "__param_";
 
@@ -44,19 +42,18 @@ fn push_query<'a>(
     param_labels: impl Iterator<Item = (&'a str, &'a str)>,
     params: &'a [(String, Vec<String>)],
 ) {
-    let mut query: Vec<(&str, Cow<'a, [String]>, Option<&str>)> =
-        params.iter().map(|(key, values)| (key.as_str(), Cow::Borrowed(values.as_slice()), None)).collect();
+    let mut query: Vec<Parameter<'a>> =
+        params.iter().map(|(key, values)| Parameter { key, first: None, values }).collect();
     for (key, value) in param_labels {
-        match query.iter_mut().find(|(known, ..)| *known == key) {
-            Some((_, _, first)) => *first = Some(value),
-            None => query.push((key, Cow::Owned(Vec::new()), Some(value))),
+        match query.iter_mut().find(|known| known.key == key) {
+            Some(known) => (known.first, known.values) = (Some(value), known.values.get(1..).unwrap_or_default()),
+            None => query.push(Parameter { key, first: Some(value), values: &[] }),
         }
     }
-    query.sort_by_key(|(key, ..)| *key);
+    query.sort_by_key(|parameter| parameter.key);
     let mut separator = '?';
-    for (key, values, first) in &query {
-        let rest = if first.is_some() { values.get(1..).unwrap_or_default() } else { values };
-        for value in first.iter().copied().chain(rest.iter().map(String::as_str)) {
+    for Parameter { key, first, values } in &query {
+        for value in first.iter().copied().chain(values.iter().map(String::as_str)) {
             url.push(separator);
             separator = '&';
             escape_query(url, key);
@@ -64,6 +61,13 @@ fn push_query<'a>(
             escape_query(url, value);
         }
     }
+}
+
+/// One key of the query with its values: that of the target's label, then those of the job.
+struct Parameter<'a> {
+    key: &'a str,
+    first: Option<&'a str>,
+    values: &'a [String],
 }
 
 fn escape_query(url: &mut String, text: &str) {
