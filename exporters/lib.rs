@@ -1,4 +1,5 @@
 //! Exporters: where telemetry goes. One module per component; each offers its factory.
 
 pub mod debug;
+pub mod prometheus;
 pub mod prometheus_remote_write;

@@ -1,1 +1,3 @@
-//! placeholder
+//! Extensions: what serves the other components. Each module is one component and exports its `FACTORY`.
+
+pub mod health_check;
