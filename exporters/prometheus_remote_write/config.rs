@@ -55,6 +55,10 @@ net::collector_http_client_config! {
         /// Send scraped metrics under the names and labels they were scraped with, as Prometheus does,
         /// instead of those the ADOT Collector makes of them. Default false. Ours.
         keep_scraped_names: bool,
+        /// Put `otel_scope_name` on scraped series, where it names the receiver that scraped them. Default
+        /// false: the ADOT Collector does it, together with its own version, which renames every series at
+        /// each upgrade; labels that targets expose themselves are kept either way. Ours.
+        scraped_scope_info: bool,
         /// Send type, help and unit of families. Default false.
         send_metadata: bool,
         /// Send exemplars. Default true.
@@ -305,6 +309,7 @@ fn translation(keys: &Keys, problems: &mut Problems<'_>) -> Option<Translation> 
             exclude_service_attributes: resource.exclude_service_attributes,
         },
         keep_scraped_names: keys.keep_scraped_names,
+        scraped_scope_info: keys.scraped_scope_info,
         send_exemplars: keys.send_exemplars.unwrap_or(true),
         target_info,
         target_info_rules: TargetInfoRules {

@@ -23,6 +23,8 @@ pub(super) struct Translation {
     pub(super) labels: LabelRules,
     /// Whether scraped metrics keep the names they were scraped with.
     pub(super) keep_scraped_names: bool,
+    /// Whether scraped series say which receiver scraped them (`otel_scope_name`).
+    pub(super) scraped_scope_info: bool,
     pub(super) send_exemplars: bool,
     pub(super) target_info: bool,
     pub(super) target_info_rules: TargetInfoRules,
@@ -41,10 +43,11 @@ impl Translation {
     /// Rules for labels of this source: kept names mean kept labels, and no labels for a scope that the
     /// source does not have.
     fn rules(&self, source: Source) -> LabelRules {
-        if !self.keeps_names(source) {
-            return self.labels.clone();
+        if self.keeps_names(source) {
+            return LabelRules { namer: None, disable_scope_info: true, ..self.labels.clone() };
         }
-        LabelRules { namer: None, disable_scope_info: true, ..self.labels.clone() }
+        let scopeless = source == Source::Scrape && !self.scraped_scope_info;
+        LabelRules { disable_scope_info: self.labels.disable_scope_info || scopeless, ..self.labels.clone() }
     }
 
     /// Labels that every series of `origin` has.

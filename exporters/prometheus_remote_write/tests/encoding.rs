@@ -77,6 +77,18 @@ fn kept_names_are_those_of_the_scrape() {
 }
 
 #[test]
+fn the_scope_of_scraped_series_is_said_only_when_asked() {
+    let scope = Scope { name: "receiver".into(), ..Scope::default() };
+    let o = Origin::intern(Source::Scrape, Resource::default(), scope.clone(), Attributes::default());
+    let otlp = Origin::intern(Source::Otlp, Resource::default(), scope, Attributes::default());
+    let s = series("x", FamilyKind::Gauge, &[]);
+    for (keys, origin, want) in [("", &o, None), ("scraped_scope_info: true", &o, Some("receiver")), ("", &otlp, Some("receiver"))] {
+        let got = encode(&mut encoder(keys), batch(origin, vec![s.clone()], vec![point(0, 1, 1.0)]));
+        assert_eq!(labels(&got.series[0].0).get("otel_scope_name").copied(), want);
+    }
+}
+
+#[test]
 fn classic_parts_are_named_after_the_translated_family() {
     let o = origin(Source::Scrape, &[("service.name", "j")], &[]);
     let family = Arc::new(Family {

@@ -9,17 +9,21 @@ use std::sync::{Arc, Weak};
 /// machine types); trying one costs little, since a wrong one usually differs within its first lines.
 const CANDIDATES: usize = 4;
 
-/// All living layouts of a job, for targets whose labels cannot tell them apart.
+/// All living layouts of a job.
 #[derive(Debug, Default)]
-pub(in super::super) struct LayoutPool {
-    classes: Mutex<HashMap<u64, Class>>,
-}
+pub(in super::super) struct LayoutPool(Mutex<Known>);
 
 #[derive(Debug, Default)]
-struct Class {
+struct Known {
+    /// Equal layouts are one, whatever targets they were made for.
     by_hash: HashMap<u64, Vec<Weak<Layout>>>,
-    recent: Vec<Weak<Layout>>,
+    /// The last ones made for targets whose labels cannot tell them apart, by the class of those targets.
+    recent: HashMap<u64, Vec<Weak<Layout>>>,
 }
+
+/// Under churn every scrape leaves a dead entry behind; they are swept when the maps reach this size, and
+/// then at each doubling.
+const SWEEP_AT: usize = 64;
 
 impl LayoutPool {
     /// Reads `body` by a layout that another target of the same class has.
@@ -30,34 +34,34 @@ impl LayoutPool {
         options: ReadOptions,
         reading: &mut Reading,
     ) -> Option<Arc<Layout>> {
-        let candidates: Vec<Arc<Layout>> =
-            self.classes.lock().get(&class)?.recent.iter().filter_map(Weak::upgrade).collect();
+        let candidates: Vec<Arc<Layout>> = self.0.lock().recent.get(&class)?.iter().filter_map(Weak::upgrade).collect();
         candidates.into_iter().rev().find(|layout| layout.read(body, options, reading).is_some())
     }
 
     /// The living layout equal to `layout`, or `layout` itself, from now on known to others.
     pub(in super::super) fn share(&self, class: u64, layout: Layout) -> Arc<Layout> {
-        let mut classes = self.classes.lock();
-        let class = classes.entry(class).or_default();
-        let same_hash = class.by_hash.entry(layout.hash).or_default();
+        let mut known = self.0.lock();
+        let Known { by_hash, recent } = &mut *known;
+        if by_hash.len() >= SWEEP_AT && by_hash.len().is_power_of_two() {
+            by_hash.retain(|_, all| all.iter().any(|weak| weak.strong_count() > 0));
+            recent.retain(|_, all| all.iter().any(|weak| weak.strong_count() > 0));
+        }
+        let same_hash = by_hash.entry(layout.hash).or_default();
         same_hash.retain(|weak| weak.strong_count() > 0);
         if let Some(known) = same_hash.iter().filter_map(Weak::upgrade).find(|known| known.same(&layout)) {
             return known;
         }
+        let adoptable = layout.slots.iter().all(|slot| slot.origin.is_none());
         let layout = Arc::new(layout);
         same_hash.push(Arc::downgrade(&layout));
-        if layout.slots.iter().any(|slot| slot.origin.is_some()) {
-            // Its samples have origins of their own, which depend on more than the class says.
-            return layout;
-        }
-        class.recent.retain(|weak| weak.strong_count() > 0);
-        if class.recent.len() >= CANDIDATES {
-            class.recent.remove(0);
-        }
-        class.recent.push(Arc::downgrade(&layout));
-        // Under churn every scrape leaves a dead entry behind: sweep when they may be the most.
-        if class.by_hash.len() > 64 && class.by_hash.len().is_power_of_two() {
-            class.by_hash.retain(|_, all| all.iter().any(|weak| weak.strong_count() > 0));
+        // Samples with origins of their own depend on more than the class says.
+        if adoptable {
+            let recent = recent.entry(class).or_default();
+            recent.retain(|weak| weak.strong_count() > 0);
+            if recent.len() >= CANDIDATES {
+                recent.remove(0);
+            }
+            recent.push(Arc::downgrade(&layout));
         }
         layout
     }
