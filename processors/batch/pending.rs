@@ -3,6 +3,10 @@
 use pipeline::{AckOutcome, Acks, Exemplar, MetricBatch, PointGroup};
 use std::sync::Arc;
 
+/// Groups of up to this many points become part of an adjacent one of the same series. To move the points of larger
+/// ones would cost more than a group too many does further on.
+const MERGED: usize = 128;
+
 /// The batches that wait to be sent as one. They stay as they came until they are taken, so that one that
 /// came alone and fits leaves untouched, without a copy even if others share it.
 #[derive(Debug, Default)]
@@ -80,14 +84,15 @@ struct Piece {
 }
 
 impl Piece {
-    /// Adds a group; one that continues the last group becomes part of it. The points themselves are moved.
+    /// Adds a group; a small one that continues the last group becomes part of it. Points are moved, never copied.
     fn push(&mut self, mut group: PointGroup) {
         self.points += group.points.len();
         let Some(last) = self.groups.last_mut() else {
             self.groups.push(group);
             return;
         };
-        if !Arc::ptr_eq(&last.origin, &group.origin) || !Arc::ptr_eq(&last.table, &group.table) {
+        let continues = Arc::ptr_eq(&last.origin, &group.origin) && Arc::ptr_eq(&last.table, &group.table);
+        if !continues || group.points.len() > MERGED {
             self.groups.push(group);
             return;
         }

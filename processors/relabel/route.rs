@@ -103,19 +103,27 @@ fn lead_to_many<'a>(
 ) {
     let PointGroup { origin, table, points, exemplars } = group;
     let first = out.len();
+    // How many points each output gets, so that its group is allocated once.
+    let mut counts: Vec<usize> = Vec::new();
+    for (output, _) in points.iter().filter_map(|point| place_of(routes, point.series).ok()) {
+        if counts.len() <= output as usize {
+            counts.resize(output as usize + 1, 0);
+        }
+        if let Some(count) = counts.get_mut(output as usize) {
+            *count += 1;
+        }
+    }
     // Which group of `out` an output has got, counted from `first`.
-    let mut groups: Vec<Option<u32>> = Vec::new();
+    let mut groups: Vec<Option<u32>> = vec![None; counts.len()];
     let mut places: Vec<(u32, u32)> = Vec::with_capacity(if exemplars.is_empty() { 0 } else { points.len() });
     let mut deliver = |mut point: Point, out: &mut Vec<PointGroup>| -> Result<(u32, u32), DropReason> {
         let (output, index) = place_of(routes, point.series)?;
-        if groups.len() <= output as usize {
-            groups.resize(output as usize + 1, None);
-        }
         let place = groups.get_mut(output as usize).ok_or(DropReason::UnknownSeries)?;
         let at = match *place {
             Some(at) => at,
             None => {
-                let mut new = PointGroup::new(Arc::clone(&origin), Arc::clone(&table), Vec::new());
+                let points = Vec::with_capacity(counts.get(output as usize).copied().unwrap_or(0));
+                let mut new = PointGroup::new(Arc::clone(&origin), Arc::clone(&table), points);
                 redirect(&mut new, target(output).ok_or(DropReason::UnknownSeries)?);
                 out.push(new);
                 *place.insert((out.len() - first - 1) as u32)
