@@ -49,6 +49,11 @@ pub trait ServerAuth: Send + Sync {
     /// # Errors
     /// When it cannot be established; the request is answered with 401.
     async fn authenticate(&self, headers: &HeaderMap) -> Result<Identity, AuthError>;
+
+    /// The way of authenticating that a refusal names in `WWW-Authenticate` (RFC 9110 section 15.5.2 wants one).
+    fn challenge(&self) -> &'static str {
+        "Bearer"
+    }
 }
 
 /// Who sent a request, as a [`ServerAuth`] found out.

@@ -4,8 +4,21 @@ use crate::config::{ComponentType, ComponentTypes};
 use pipeline::component::{ComponentKind, Factory, Signal, Stability};
 use pipeline::config::{ConfigErrors, Node};
 
+#[cfg(test)]
+mod tests;
+
 /// Every component of the program.
-pub const TABLE: &[Factory] = &[];
+pub const TABLE: &[Factory] = &[
+    receivers::prometheus::FACTORY,
+    receivers::prometheus_remote_write::FACTORY,
+    processors::batch::FACTORY,
+    processors::memory_limiter::FACTORY,
+    processors::relabel::FACTORY,
+    exporters::debug::FACTORY,
+    exporters::prometheus::FACTORY,
+    exporters::prometheus_remote_write::FACTORY,
+    extensions::health_check::FACTORY,
+];
 
 /// A table of components to look things up in: the program's, or one of a test.
 #[derive(Clone, Copy, Debug)]

@@ -4,5 +4,7 @@
 pub mod cli;
 pub mod components;
 pub mod config;
+pub mod default_config;
+pub mod run;
 pub mod service;
 pub mod telemetry;

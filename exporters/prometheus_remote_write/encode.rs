@@ -11,6 +11,7 @@ use bytes::Bytes;
 use pipeline::{Acks, Exemplar, MetricBatch, Origin, Point, PointGroup, Series, Slot, Value};
 use prometheus::remote_write::SnappyBlockWriter;
 use prometheus::remote_write::wire::v1::{put_histogram, put_series};
+use std::collections::VecDeque;
 use std::sync::Arc;
 use tokio::time::Instant;
 
@@ -72,7 +73,7 @@ pub(super) struct Encoder {
     shards: Vec<Shard>,
     active: usize,
     generation: u64,
-    sealed: Vec<Request>,
+    sealed: VecDeque<Request>,
     opened: Option<Instant>,
     split: whole::SplitSeries,
     /// By the slot of the origin they describe.
@@ -99,7 +100,7 @@ impl Encoder {
             shards: vec![Shard::new()],
             active: 1,
             generation: 0,
-            sealed: Vec::new(),
+            sealed: VecDeque::new(),
             opened: None,
             split: whole::SplitSeries::default(),
             infos: Vec::new(),
@@ -135,7 +136,7 @@ impl Encoder {
         self.shards.resize_with(self.active, Shard::new);
     }
 
-    /// Encodes all points of `batch`; full requests are to be fetched with [`Encoder::take_sealed`].
+    /// Encodes all points of `batch`; full requests are to be fetched with [`Encoder::next_sealed`].
     pub(super) fn encode(&mut self, batch: MetricBatch) {
         if self.opened.is_none() {
             self.opened = Some(Instant::now());
@@ -159,9 +160,14 @@ impl Encoder {
         self.opened = None;
     }
 
-    /// Requests that are ready to be sent.
-    pub(super) fn take_sealed(&mut self) -> std::vec::Drain<'_, Request> {
-        self.sealed.drain(..)
+    /// The next request that is ready to be sent, in the order in which they were sealed.
+    pub(super) fn next_sealed(&mut self) -> Option<Request> {
+        self.sealed.pop_front()
+    }
+
+    /// What counts this encoder's points.
+    pub(super) fn metrics(&self) -> &Metrics {
+        &self.metrics
     }
 
     fn group(&mut self, group: &PointGroup, acks: &Acks) {
@@ -342,7 +348,7 @@ impl Encoder {
         let contents = std::mem::take(&mut shard.contents);
         let acks = std::mem::take(&mut shard.acks);
         match shard.writer.finish(&mut body) {
-            Ok(()) => self.sealed.push(Request {
+            Ok(()) => self.sealed.push_back(Request {
                 body: body.into(),
                 contents,
                 acks,

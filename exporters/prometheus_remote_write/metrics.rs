@@ -8,6 +8,9 @@ use std::sync::Arc;
 use super::encode::Contents;
 use super::shards::Progress;
 
+/// The reason of points that are lost because the program ends.
+const SHUTDOWN: &str = "shutdown";
+
 /// See [`Metrics::new`] for what each counts.
 pub(super) struct Metrics {
     telemetry: Telemetry,
@@ -100,6 +103,17 @@ impl Metrics {
             )
         };
         self.dropped.lock().entry(reason).or_insert_with(|| counter(())).add(points);
+    }
+
+    /// Counts points that there was no time for when the program ended.
+    pub(super) fn lost(&self, points: u64) {
+        self.dropped(SHUTDOWN, points);
+        self.failed(points);
+    }
+
+    /// What [`Metrics::lost`] has counted.
+    pub(super) fn lost_at_shutdown(&self) -> u64 {
+        self.dropped.lock().get(SHUTDOWN).map_or(0, Counter::get)
     }
 
     pub(super) fn failed(&self, points: u64) {

@@ -22,6 +22,7 @@ use encode::Encoder;
 use metrics::Metrics;
 use net::auth::Authenticators;
 use net::client::HttpClient;
+use pipeline::AckOutcome;
 use pipeline::component::{
     Build, BuildContext, ComponentError, Exporter, ExporterContext, Factory, Signal, Stability,
 };
@@ -113,8 +114,12 @@ impl Exporter for RemoteWrite {
         tokio::select! {
             () = running.run(&mut context, &mut shards, linger) => {}
             () = stop.deadline_passed() => {
-                tracing::warn!(endpoint = %self.shown_endpoint, "The deadline has passed before all was delivered.");
-                shards.abort().await;
+                running.give_up(&mut context, &mut shards).await;
+                tracing::error!(
+                    endpoint = %self.shown_endpoint,
+                    points = self.metrics.lost_at_shutdown(),
+                    "The deadline has passed before all was delivered; what was left is lost."
+                );
             }
         }
         Ok(())
@@ -161,9 +166,22 @@ impl Running {
                 shards.enqueue(request).await;
             }
         }
-        let sealed: Vec<_> = self.encoder.take_sealed().collect();
-        for request in sealed {
+        // One by one, so that none is left outside of both if the deadline passes meanwhile.
+        while let Some(request) = self.encoder.next_sealed() {
             shards.enqueue(request).await;
+        }
+    }
+
+    /// Counts as lost all that is left: in the channel, in the encoder, and in the shards.
+    async fn give_up(&mut self, context: &mut ExporterContext, shards: &mut Shards) {
+        shards.abort().await;
+        self.encoder.seal_all();
+        while let Some(request) = self.encoder.next_sealed() {
+            shards.lose(request);
+        }
+        while let Some(batch) = context.input.try_recv() {
+            self.encoder.metrics().lost(batch.len() as u64);
+            batch.acks.resolve(AckOutcome::Dropped);
         }
     }
 

@@ -26,7 +26,8 @@ pub(super) struct Waiting {
     request: Option<Request>,
     bytes: usize,
     progress: Arc<Progress>,
-    _budget: OwnedSemaphorePermit,
+    /// Its share of the memory, once there is room.
+    _budget: Option<OwnedSemaphorePermit>,
 }
 
 /// Everything that waits, for order and for gauges.
@@ -92,10 +93,10 @@ impl Shards {
     pub(super) async fn enqueue(&self, request: Request) {
         let bytes = request.body.len();
         let units = bytes.div_ceil(BUDGET_UNIT).clamp(1, self.budget_units) as u32;
-        // Neither the semaphore nor a queue is ever closed while the shards are held.
-        let Ok(budget) = Arc::clone(&self.budget).acquire_many_owned(units).await else { return };
         let shard = request.shard;
-        let waiting = Waiting::new(request, Arc::clone(&self.progress), budget);
+        let mut waiting = Waiting::new(request, Arc::clone(&self.progress));
+        // Neither the semaphore nor a queue is ever closed while the shards are held.
+        waiting._budget = Arc::clone(&self.budget).acquire_many_owned(units).await.ok();
         if let Some(queue) = self.queues.get(shard)
             && queue.send(waiting).await.is_err()
         {
@@ -113,6 +114,11 @@ impl Shards {
         }
     }
 
+    /// Gives up a request that there is no time for, counting it.
+    pub(super) fn lose(&self, request: Request) {
+        drop(Waiting::new(request, Arc::clone(&self.progress)));
+    }
+
     /// Gives up what still waits, counting it.
     pub(super) async fn abort(&mut self) {
         self.queues.clear();
@@ -128,7 +134,7 @@ async fn run_shard(mut queue: mpsc::Receiver<Waiting>, sender: Arc<Sender>) {
 }
 
 impl Waiting {
-    fn new(request: Request, progress: Arc<Progress>, budget: OwnedSemaphorePermit) -> Self {
+    fn new(request: Request, progress: Arc<Progress>) -> Self {
         let bytes = request.body.len();
         {
             let mut open = progress.open.lock();
@@ -138,7 +144,7 @@ impl Waiting {
         progress.waiting.fetch_add(1, Ordering::Relaxed);
         progress.waiting_bytes.fetch_add(bytes, Ordering::Relaxed);
         progress.waiting_samples.fetch_add(request.contents.samples + request.contents.histograms, Ordering::Relaxed);
-        Self { request: Some(request), bytes, progress, _budget: budget }
+        Self { request: Some(request), bytes, progress, _budget: None }
     }
 
     fn generation(&self) -> u64 {
@@ -184,8 +190,7 @@ impl Drop for Waiting {
     fn drop(&mut self) {
         if let Some(request) = self.request.take() {
             self.leave(&request);
-            self.progress.metrics.dropped("shutdown", request.contents.points);
-            self.progress.metrics.failed(request.contents.points);
+            self.progress.metrics.lost(request.contents.points);
             request.acks.resolve(AckOutcome::Dropped);
         }
     }

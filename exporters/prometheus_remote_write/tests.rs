@@ -71,7 +71,7 @@ pub(super) fn encoder(keys: &str) -> Encoder {
 pub(super) fn encode(encoder: &mut Encoder, batch: MetricBatch) -> Received {
     encoder.encode(batch);
     encoder.seal_all();
-    let requests: Vec<_> = encoder.take_sealed().collect();
+    let requests: Vec<_> = std::iter::from_fn(|| encoder.next_sealed()).collect();
     received(&requests)
 }
 

@@ -209,7 +209,7 @@ pub(super) fn tls_failure(error: &crate::tls::TlsError) -> Failure {
 }
 
 /// Undoes the encoding of characters that a URL cannot carry; what is no encoding stays as it is.
-fn percent_decoded(text: &str) -> String {
+pub(crate) fn percent_decoded(text: &str) -> String {
     let mut out = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();
     while let Some((&byte, after)) = rest.split_first() {

@@ -31,6 +31,7 @@ pub use self::collector::{
     collector_settings,
 };
 pub use self::compression::Compression;
+pub(crate) use self::dial::percent_decoded;
 pub use self::error::{RequestError, RequestErrorKind};
 pub use self::http2::Http2Ping;
 pub use self::oauth2::{Grant, JwtAlgorithm, OAuth2Settings};

@@ -134,9 +134,7 @@ impl Pool {
             Some(host) => host.idle.push(idle),
             None if self.limits.max_idle_per_host == 0 => return,
             None => {
-                let mut kept = Vec::with_capacity(1);
-                kept.push(idle);
-                let host = Host { idle: kept, ..Host::default() };
+                let host = Host { idle: vec![idle], ..Host::default() };
                 inner.hosts.insert(key.into(), host);
             }
         }

@@ -162,6 +162,7 @@ impl HttpServerConfig {
                 }
                 None => None,
             },
+            auth_params: self.auth.as_ref().map(|auth| auth.request_params.clone()).unwrap_or_default(),
             max_request_body: match self.max_request_body_size {
                 None | Some(0) => DEFAULT_MAX_REQUEST_BODY,
                 Some(size) => usize::try_from(size).unwrap_or(usize::MAX),

@@ -6,7 +6,6 @@ use bytes::Bytes;
 use http::header::CONTENT_ENCODING;
 use http::{HeaderMap, StatusCode};
 
-use super::Response;
 use crate::decode::{DecodeError, gunzip};
 
 /// The encodings that a server undoes.
@@ -48,8 +47,13 @@ impl Encodings {
         }
     }
 
-    /// The plain body, or the response that says why there is none. The field is taken away with the encoding.
-    pub(super) fn decode(&self, headers: &mut HeaderMap, body: Bytes, limit: usize) -> Result<Bytes, Response> {
+    /// The plain body, or the status and text that say why there is none. The field is taken away with the encoding.
+    pub(super) fn decode(
+        &self,
+        headers: &mut HeaderMap,
+        body: Bytes,
+        limit: usize,
+    ) -> Result<Bytes, (StatusCode, String)> {
         if self.raw {
             return Ok(body);
         }
@@ -69,10 +73,7 @@ impl Encodings {
                 read("x-snappy-framed", snap::read::FrameDecoder::new(&*body), limit)
             }
             _ => {
-                return Err(Response::text(
-                    StatusCode::BAD_REQUEST,
-                    format!("unsupported Content-Encoding: {encoding}"),
-                ));
+                return Err((StatusCode::BAD_REQUEST, format!("unsupported Content-Encoding: {encoding}")));
             }
         };
         match decoded {
@@ -81,10 +82,8 @@ impl Encodings {
                 headers.remove(http::header::CONTENT_LENGTH);
                 Ok(plain.into())
             }
-            Err(error @ DecodeError::LimitExceeded { .. }) => {
-                Err(Response::text(StatusCode::PAYLOAD_TOO_LARGE, error.to_string()))
-            }
-            Err(error) => Err(Response::text(StatusCode::BAD_REQUEST, error.to_string())),
+            Err(error @ DecodeError::LimitExceeded { .. }) => Err((StatusCode::PAYLOAD_TOO_LARGE, error.to_string())),
+            Err(error) => Err((StatusCode::BAD_REQUEST, error.to_string())),
         }
     }
 }

@@ -125,6 +125,8 @@ pub struct HttpServerSettings {
     pub cors: Option<CorsConfig>,
     /// Who finds out who sends.
     pub auth: Option<Arc<dyn ServerAuth>>,
+    /// Parameters of the URL that the authenticator sees as header fields.
+    pub auth_params: Vec<String>,
     /// The largest body in bytes, before and after decompression.
     pub max_request_body: usize,
     /// Fields added to every response.
@@ -154,6 +156,7 @@ impl Default for HttpServerSettings {
             tls: None,
             cors: None,
             auth: None,
+            auth_params: Vec::new(),
             max_request_body: DEFAULT_MAX_REQUEST_BODY,
             response_headers: Vec::new(),
             encodings: Encodings::all(),

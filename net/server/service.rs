@@ -1,15 +1,18 @@
 //! From a request's head to its response: limits, authentication, decompression, the handler.
 
+use std::borrow::Cow;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 use http::header::{CONNECTION, CONTENT_LENGTH, WWW_AUTHENTICATE};
-use http::{HeaderValue, StatusCode};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 
 use super::connection::Clock;
+use crate::client::percent_decoded;
+
 use super::{Handler, HttpServerSettings, Request, Response};
 
 /// What all connections of a server share.
@@ -32,7 +35,7 @@ impl Service {
         }
         // Kept for the response, since the handler takes the request's fields.
         let origin = cors.map(|cors| {
-            let mut allowed = http::HeaderMap::new();
+            let mut allowed = HeaderMap::new();
             cors.allow(&parts.headers, &mut allowed);
             allowed
         });
@@ -64,16 +67,15 @@ impl Service {
         // Before the body is read: a stranger's body is not worth its memory.
         let identity = match &self.settings.auth {
             None => None,
-            Some(auth) => match auth.authenticate(&headers).await {
-                Ok(identity) => Some(identity),
-                Err(error) => {
+            Some(auth) => {
+                let seen = self.with_params(&parts.uri, &headers);
+                Some(auth.authenticate(&seen).await.map_err(|error| {
                     let mut response = Response::text(StatusCode::UNAUTHORIZED, error.to_string());
-                    // A 401 has to say how to authenticate (RFC 9110 section 15.5.2); the scheme is the authenticator's own affair.
-                    let challenge = HeaderValue::from_static("Bearer");
+                    let challenge = HeaderValue::from_static(auth.challenge());
                     response.headers.insert(WWW_AUTHENTICATE, challenge);
-                    return Err(response);
-                }
-            },
+                    response
+                })?)
+            }
         };
         let limit = self.settings.max_request_body;
         let announced = headers
@@ -83,8 +85,29 @@ impl Service {
             .unwrap_or(0);
         let body = read(body, announced, limit).await?;
         clock.body_complete();
-        let body = self.settings.encodings.decode(&mut headers, body, limit)?;
+        let body = self
+            .settings
+            .encodings
+            .decode(&mut headers, body, limit)
+            .map_err(|(status, text)| Response::text(status, text))?;
         Ok(Request { method: parts.method, uri: parts.uri, headers, body, peer, identity })
+    }
+}
+
+impl Service {
+    /// The fields that an authenticator sees: the request's, and the parameters of its URL that are configured.
+    fn with_params<'a>(&self, uri: &Uri, headers: &'a HeaderMap) -> Cow<'a, HeaderMap> {
+        let mut seen = Cow::Borrowed(headers);
+        for wanted in &self.settings.auth_params {
+            let Ok(name) = wanted.parse::<HeaderName>() else { continue };
+            let pairs = uri.query().unwrap_or_default().split('&').filter_map(|pair| pair.split_once('='));
+            for (_, value) in pairs.filter(|(key, _)| percent_decoded(&key.replace('+', " ")) == *wanted) {
+                if let Ok(value) = HeaderValue::from_str(&percent_decoded(&value.replace('+', " "))) {
+                    seen.to_mut().append(name.clone(), value);
+                }
+            }
+        }
+        seen
     }
 }
 

@@ -185,7 +185,7 @@ struct Names;
 #[async_trait]
 impl ServerAuth for Names {
     async fn authenticate(&self, headers: &HeaderMap) -> Result<Identity, AuthError> {
-        match headers.get("authorization").map(HeaderValue::as_bytes) {
+        match headers.get("authorization").or(headers.get("token")).map(HeaderValue::as_bytes) {
             Some(b"Bearer good") => Ok(Identity { subject: "me".to_owned(), attributes: Vec::new() }),
             _ => Err(AuthError::new("missing or unknown token")),
         }
@@ -196,10 +196,15 @@ impl ServerAuth for Names {
 async fn senders_are_authenticated() {
     let mut authenticators = Authenticators::default();
     authenticators.add_server("bearertokenauth".parse().unwrap(), Arc::new(Names));
-    let config = decoded(r#"{"auth":{"authenticator":"bearertokenauth"},"endpoint":"x:1"}"#);
+    let config = decoded(r#"{"auth":{"authenticator":"bearertokenauth","request_params":["token"]},"endpoint":"x:1"}"#);
     let server = Running::echo(config.settings("", &authenticators).unwrap()).await;
     let (status, _, body) = server.post(&[("authorization", "Bearer good")], "x").await;
     assert_eq!((status, body.as_str()), (StatusCode::OK, "POST /v1/metrics false me x"));
+    let close = "HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n";
+    let answer = server.raw(format!("GET /?a=b&token=Bearer%20good {close}").as_bytes()).await;
+    assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
+    let answer = server.raw(format!("GET /?other=Bearer+good {close}").as_bytes()).await;
+    assert!(answer.starts_with("HTTP/1.1 401"), "{answer}");
     let (status, headers, body) = server.post(&[], "x").await;
     assert_eq!((status, body.as_str()), (StatusCode::UNAUTHORIZED, "missing or unknown token"));
     assert!(headers.contains_key("www-authenticate"));

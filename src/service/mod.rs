@@ -266,14 +266,15 @@ async fn sleep_until(deadline: Option<Instant>) {
 }
 
 fn report(prepared: &Prepared) {
-    if prepared.is_empty() {
-        tracing::info!("Nothing that runs has changed.");
+    let changes = |step: &Step| !matches!(step, Step::Wire { .. } | Step::Update(_));
+    if !prepared.steps().iter().any(changes) {
+        tracing::info!("All components keep running.");
     }
     for step in prepared.steps() {
         match step {
             Step::Start(slot) => tracing::info!(component = %slot, "New component is started."),
             Step::Replace(slot) => tracing::info!(component = %slot, "Changed component is replaced."),
-            Step::Update(slot) => tracing::info!(component = %slot, "Changed component takes its new configuration."),
+            Step::Update(slot) => tracing::info!(component = %slot, "Component takes over what changed for it."),
             Step::Stop(slot) => tracing::info!(component = %slot, "Component is no longer used and ends."),
             Step::Wire { .. } => {}
         }

@@ -11,7 +11,7 @@ pub enum Step {
     Start(Slot),
     /// Build and start anew what is configured differently; it takes over when its predecessor has ended.
     Replace(Slot),
-    /// Hand a running component its new configuration.
+    /// Hand a running component its configuration, for it to find out what changed.
     Update(Slot),
     /// Make a component's output lead there.
     Wire {
@@ -85,10 +85,11 @@ fn changes(old: &Graph, new: &Graph, renew: &BTreeSet<Slot>) -> BTreeMap<Slot, C
         let change = match old.vertices.get(slot) {
             None => Change::New,
             Some(_) if renewed.contains(slot) || depends_on_renewed() => Change::Replaced,
-            Some(before) if before == vertex => Change::Kept,
+            // Even if its block is the same: it may name files that are not, such as `scrape_config_files`.
             Some(before) if vertex.factory.live_update && before.factory.type_name == vertex.factory.type_name => {
                 Change::Updated
             }
+            Some(before) if before == vertex => Change::Kept,
             Some(_) => Change::Replaced,
         };
         if let (Slot::Extension(id), true) = (slot, change.moves()) {

@@ -89,11 +89,6 @@ pub(super) struct Prepared {
 }
 
 impl Prepared {
-    /// Whether there is nothing to do.
-    pub(super) fn is_empty(&self) -> bool {
-        self.steps.is_empty()
-    }
-
     /// The steps, for the log.
     pub(super) fn steps(&self) -> &[Step] {
         &self.steps

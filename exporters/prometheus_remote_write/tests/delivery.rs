@@ -1,1 +1,351 @@
-//! Delivery.
+//! Delivery: what becomes of requests whose store fails, and in which order series arrive.
+
+use super::super::config::Retry;
+use super::super::send::{jittered, next_interval, parse_retry_after};
+use super::super::{FACTORY, Sender, Shards, send, shards};
+use super::*;
+use net::auth::Authenticators;
+use net::client::HttpClient;
+use parking_lot::Mutex;
+use pipeline::channel::{Entry, channel};
+use pipeline::component::{Build, BuildContext, ComponentError, ExporterContext, Program, Shared};
+use pipeline::stop::StopSource;
+use pipeline::{Ack, AckOutcome, Acks, Output};
+use std::net::SocketAddr;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::{JoinHandle, JoinSet};
+use tokio::time::Instant;
+
+/// Far longer than anything here takes: only a test that fails waits for it.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// What the store answers to the attempt of this number, after a pause; `None` is no answer at all.
+type Script = fn(usize) -> (Duration, Option<&'static str>);
+
+/// A request as the store saw it: the `Retry-Attempt` header and the body.
+type Seen = (Option<String>, Vec<u8>);
+
+/// A store that answers by a script.
+struct Store {
+    address: SocketAddr,
+    seen: Arc<Mutex<Vec<Seen>>>,
+    task: JoinHandle<()>,
+}
+
+impl Store {
+    async fn start(script: Script) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let seen = Arc::new(Mutex::new(Vec::new()));
+        let keeps = Arc::clone(&seen);
+        let task = tokio::spawn(async move {
+            let mut connections = JoinSet::new();
+            while let Ok((stream, _)) = listener.accept().await {
+                connections.spawn(converse(stream, Arc::clone(&keeps), script));
+            }
+        });
+        Self { address, seen, task }
+    }
+
+    fn seen(&self) -> Vec<Seen> {
+        self.seen.lock().clone()
+    }
+
+    async fn wait_for(&self, attempts: usize) {
+        let reached = async {
+            while self.seen.lock().len() < attempts {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, reached).await.unwrap();
+    }
+}
+
+impl Drop for Store {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+async fn converse(stream: TcpStream, seen: Arc<Mutex<Vec<Seen>>>, script: Script) -> Option<()> {
+    let mut stream = BufReader::new(stream);
+    loop {
+        let (mut retry, mut length) = (None, 0);
+        loop {
+            let mut line = String::new();
+            stream.read_line(&mut line).await.ok().filter(|n| *n > 0)?;
+            match line.trim_end().to_ascii_lowercase().split_once(": ") {
+                Some(("retry-attempt", value)) => retry = Some(value.to_owned()),
+                Some(("content-length", value)) => length = value.parse().unwrap(),
+                None if line == "\r\n" => break,
+                _ => {}
+            }
+        }
+        let mut body = vec![0; length];
+        stream.read_exact(&mut body).await.ok()?;
+        let number = {
+            let mut seen = seen.lock();
+            seen.push((retry, body));
+            seen.len() - 1
+        };
+        let (pause, answer) = script(number);
+        tokio::time::sleep(pause).await;
+        match answer {
+            Some(answer) => stream.write_all(answer.as_bytes()).await.ok()?,
+            None => std::future::pending().await,
+        }
+    }
+}
+
+const ACCEPTED: &str = "HTTP/1.1 204 No Content\r\n\r\n";
+const UNAVAILABLE: &str = "HTTP/1.1 503 Service Unavailable\r\nContent-Length: 4\r\n\r\ndown";
+const REJECTED: &str = "HTTP/1.1 400 Bad Request\r\nContent-Length: 12\r\n\r\nout of order";
+
+fn at_once(answer: &'static str) -> (Duration, Option<&'static str>) {
+    (Duration::ZERO, Some(answer))
+}
+
+/// A running exporter.
+struct Running {
+    telemetry: Telemetry,
+    entry: Option<Entry>,
+    stop: StopSource,
+    task: JoinHandle<Result<(), ComponentError>>,
+}
+
+impl Running {
+    async fn start(store: &Store, keys: &str) -> Self {
+        let yaml = format!(
+            "endpoint: http://{}/api/v1/write\ntarget_info: {{enabled: false}}\nbatch_send_deadline: 10ms\n{keys}\n",
+            store.address
+        );
+        let node = pipeline::config::parse(&yaml, "test.yaml").unwrap();
+        let Build::Exporter(build) = FACTORY.build else { panic!("the factory builds exporters") };
+        let telemetry = Telemetry::default();
+        let context = BuildContext {
+            id: "prometheusremotewrite".parse().unwrap(),
+            program: Program { name: "oxidot", version: "0" },
+            telemetry: telemetry.clone(),
+            shared: Shared::default(),
+        };
+        let mut exporter = build(&node, &context).unwrap();
+        exporter.start().await.unwrap();
+        let (entry, input) = channel();
+        let stop = StopSource::default();
+        let task = tokio::spawn(exporter.run(ExporterContext { input, stop: stop.handle() }));
+        Self { telemetry, entry: Some(entry), stop, task }
+    }
+
+    /// Sends a batch of `points` points, and gives the end at which its fate is learnt.
+    async fn send(&self, points: u32) -> tokio::sync::oneshot::Receiver<AckOutcome> {
+        let (ack, fate) = Ack::channel();
+        let mut batch = points_of_one_job(points, 1000);
+        batch.acks = Acks::one(ack);
+        Output::to(vec![self.entry.clone().unwrap()]).send(batch).await.unwrap();
+        fate
+    }
+
+    fn counted(&self, name: &str) -> f64 {
+        self.telemetry.total(&format!("otelcol_exporter_{name}"))
+    }
+
+    fn dropped(&self, reason: &str) -> Option<f64> {
+        let labels = [("exporter", "prometheusremotewrite"), ("reason", reason)];
+        self.telemetry.value("otelcol_exporter_dropped_metric_points", &labels)
+    }
+
+    /// Closes the input, and waits for the exporter to end.
+    async fn end(&mut self) {
+        self.entry = None;
+        tokio::time::timeout(PATIENCE, &mut self.task).await.unwrap().unwrap().unwrap();
+    }
+}
+
+/// One point of each of `count` series at `millis`.
+fn points_of_one_job(count: u32, millis: i64) -> MetricBatch {
+    let o = origin(Source::Scrape, &[("service.name", "j")], &[]);
+    let all = (0..count).map(|i| series("x", FamilyKind::Gauge, &[("i", &i.to_string())])).collect();
+    batch(&o, all, (0..count).map(|i| point(i, millis, millis as f64)).collect())
+}
+
+async fn learn(fate: tokio::sync::oneshot::Receiver<AckOutcome>) -> AckOutcome {
+    tokio::time::timeout(PATIENCE, fate).await.unwrap().unwrap()
+}
+
+#[tokio::test]
+async fn the_same_bytes_are_sent_until_the_store_takes_them() {
+    let store = Store::start(|n| at_once(if n < 3 { UNAVAILABLE } else { ACCEPTED })).await;
+    let mut exporter = Running::start(&store, "retry_on_failure: {initial_interval: 5ms}").await;
+    assert_eq!(learn(exporter.send(3).await).await, AckOutcome::Delivered);
+    exporter.end().await;
+    let seen = store.seen();
+    let attempts: Vec<_> = seen.iter().map(|(attempt, _)| attempt.as_deref()).collect();
+    assert_eq!(attempts, [None, Some("1"), Some("2"), Some("3")]);
+    assert!(seen.iter().all(|(_, body)| *body == seen[0].1));
+    assert_eq!(exporter.counted("prometheusremotewrite_retries"), 3.0);
+    assert_eq!(exporter.counted("sent_metric_points"), 3.0);
+    assert_eq!(exporter.counted("send_failed_metric_points"), 0.0);
+    assert_eq!(exporter.counted("queue_size"), 0.0);
+}
+
+#[tokio::test]
+async fn what_is_rejected_is_counted_and_the_rest_goes_on() {
+    let store = Store::start(|n| at_once(if n == 0 { REJECTED } else { ACCEPTED })).await;
+    let mut exporter = Running::start(&store, "").await;
+    assert_eq!(learn(exporter.send(3).await).await, AckOutcome::Rejected);
+    assert_eq!(learn(exporter.send(2).await).await, AckOutcome::Delivered);
+    exporter.end().await;
+    assert_eq!(store.seen().len(), 2);
+    assert_eq!(exporter.dropped("rejected_400"), Some(3.0));
+    assert_eq!(exporter.counted("send_failed_metric_points"), 3.0);
+    assert_eq!(exporter.counted("sent_metric_points"), 2.0);
+}
+
+#[tokio::test]
+async fn a_request_is_given_up_when_its_time_is_over_or_retries_are_off() {
+    for keys in ["enabled: false", "initial_interval: 10ms, max_elapsed_time: 50ms"] {
+        let store = Store::start(|_| at_once(UNAVAILABLE)).await;
+        let mut exporter = Running::start(&store, &format!("retry_on_failure: {{{keys}}}")).await;
+        assert_eq!(learn(exporter.send(3).await).await, AckOutcome::Dropped);
+        exporter.end().await;
+        let retries = exporter.counted("prometheusremotewrite_retries");
+        assert_eq!(store.seen().len() as f64, 1.0 + retries, "{keys}");
+        assert!(retries == 0.0 || !keys.starts_with("enabled"), "{keys}");
+        assert_eq!(exporter.dropped("retries_exhausted"), Some(3.0), "{keys}");
+    }
+}
+
+#[tokio::test]
+async fn without_a_limit_a_request_is_tried_for_ever() {
+    let store = Store::start(|n| at_once(if n < 40 { UNAVAILABLE } else { ACCEPTED })).await;
+    let keys = "retry_on_failure: {initial_interval: 1ms, max_interval: 2ms, max_elapsed_time: 0s}";
+    let exporter = Running::start(&store, keys).await;
+    assert_eq!(learn(exporter.send(1).await).await, AckOutcome::Delivered);
+}
+
+#[tokio::test]
+async fn a_full_queue_makes_the_pipeline_wait_and_loses_nothing() {
+    let store = Store::start(|n| at_once(if n < 5 { UNAVAILABLE } else { ACCEPTED })).await;
+    let keys = "remote_write_queue: {queue_size: 1, num_consumers: 1}\nmax_samples_per_send: 1\n\
+                retry_on_failure: {initial_interval: 10ms}";
+    let mut exporter = Running::start(&store, keys).await;
+    let mut fates = Vec::new();
+    for _ in 0..20 {
+        fates.push(exporter.send(3).await);
+    }
+    exporter.end().await;
+    for fate in fates {
+        assert_eq!(learn(fate).await, AckOutcome::Delivered);
+    }
+    assert_eq!(exporter.counted("sent_metric_points"), 60.0);
+}
+
+/// Points are everywhere when the deadline comes: under way, in the queue, about to be queued, and in the channel.
+#[tokio::test]
+async fn everything_that_is_left_at_the_deadline_is_counted() {
+    let store = Store::start(|_| (Duration::ZERO, None)).await;
+    let keys = "remote_write_queue: {queue_size: 1, num_consumers: 1}\nmax_samples_per_send: 2";
+    let mut exporter = Running::start(&store, keys).await;
+    let mut fates = Vec::new();
+    for _ in 0..12 {
+        fates.push(exporter.send(7).await);
+    }
+    store.wait_for(1).await;
+    exporter.stop.stop(Instant::now() + Duration::from_millis(50));
+    exporter.end().await;
+    for fate in fates {
+        assert_eq!(learn(fate).await, AckOutcome::Dropped);
+    }
+    assert_eq!(exporter.dropped("shutdown"), Some(84.0));
+    assert_eq!(exporter.counted("send_failed_metric_points"), 84.0);
+    assert_eq!(exporter.counted("queue_size"), 0.0);
+}
+
+/// The number of shards changes all the time while answers take long and short, and requests fail now and then.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn series_stay_in_order_while_shards_come_and_go() {
+    let store = Store::start(|n| {
+        let answer = if n % 7 == 3 { UNAVAILABLE } else { ACCEPTED };
+        (Duration::from_millis((n * 7 % 13) as u64), Some(answer))
+    })
+    .await;
+    let config = config("max_samples_per_send: 10\nretry_on_failure: {initial_interval: 3ms}\ntarget_info: {enabled: false}");
+    let metrics = Arc::new(Metrics::new(&Telemetry::default(), "prometheusremotewrite", "test"));
+    let sender = Arc::new(Sender {
+        client: HttpClient::new(&config.client, &Authenticators::default()).unwrap(),
+        endpoint: format!("http://{}/", store.address).parse().unwrap(),
+        shown_endpoint: "test".to_owned(),
+        headers: send::headers("oxidot/0"),
+        retry: config.retry,
+        metrics: Arc::clone(&metrics),
+    });
+    let limits = shards::QueueLimits { shards: 8, requests: 64, bytes: 1 << 20 };
+    let mut shards = Shards::start(limits, &sender, &metrics);
+    let mut encoder = Encoder::new(Arc::new(config.translation), config.limits, metrics);
+    const ROUNDS: i64 = 60;
+    for round in 1..=ROUNDS {
+        encoder.spread_over([1, 3, 8, 2][round as usize / 4 % 4]);
+        encoder.encode(points_of_one_job(40, round));
+        encoder.seal_all();
+        while let Some(request) = encoder.next_sealed() {
+            shards.enqueue(request).await;
+        }
+    }
+    tokio::time::timeout(PATIENCE, shards.drain()).await.unwrap();
+    let mut times: BTreeMap<String, Vec<i64>> = BTreeMap::new();
+    let mut failed = 0;
+    for (number, (_, body)) in store.seen().into_iter().enumerate() {
+        if number % 7 == 3 {
+            failed += 1;
+            continue;
+        }
+        let request = Request { body: body.into(), contents: Default::default(), acks: Acks::default(), shard: 0, generation: 0 };
+        for (of, samples) in received(&[request]).series {
+            times.entry(labels(&of)["i"].to_owned()).or_default().extend(samples.iter().map(|(time, _)| *time));
+        }
+    }
+    assert!(failed > 10);
+    assert_eq!(times.len(), 40);
+    for (series, times) in times {
+        assert_eq!(times, (1..=ROUNDS).collect::<Vec<_>>(), "series {series}");
+    }
+}
+
+#[test]
+fn retry_after_is_seconds_or_a_date_to_come() {
+    let now = UNIX_EPOCH + Duration::from_secs(784_111_777);
+    assert_eq!(parse_retry_after("7", now), Some(Duration::from_secs(7)));
+    assert_eq!(parse_retry_after(" 7 ", now), Some(Duration::from_secs(7)));
+    assert_eq!(parse_retry_after("Sun, 06 Nov 1994 08:49:47 GMT", now), Some(Duration::from_secs(10)));
+    assert_eq!(parse_retry_after("Sun, 06 Nov 1994 08:49:27 GMT", now), None);
+    for nothing in ["0", "-1", "", "soon", "1.5"] {
+        assert_eq!(parse_retry_after(nothing, SystemTime::now()), None, "{nothing:?}");
+    }
+    let long = parse_retry_after("18446744073709551615", now).unwrap();
+    assert_eq!(long, Duration::from_secs(600));
+}
+
+#[test]
+fn waits_grow_up_to_their_limit_and_are_spread() {
+    let retry = Retry { max: Duration::from_secs(3), ..config("").retry };
+    assert_eq!(retry.initial, Duration::from_millis(50));
+    let mut interval = retry.initial;
+    let intervals: Vec<Duration> = std::iter::from_fn(|| {
+        interval = next_interval(interval, &retry);
+        Some(interval)
+    })
+    .take(30)
+    .collect();
+    assert_eq!(intervals[..2], [Duration::from_millis(75), Duration::from_micros(112_500)]);
+    assert!(intervals.is_sorted());
+    assert_eq!(intervals[29], retry.max);
+    let endless = Retry { multiplier: f64::MAX, max: Duration::MAX, ..retry };
+    assert_eq!(next_interval(Duration::from_secs(1), &endless), Duration::MAX);
+    let second = Duration::from_secs(1);
+    assert_eq!(jittered(second, 0.5, 0.0), Duration::from_millis(500));
+    assert_eq!(jittered(second, 0.5, 1.0), Duration::from_millis(1500));
+    assert_eq!(jittered(second, 0.0, 0.9), second);
+    assert_eq!(jittered(second, 1.0, 0.0), Duration::ZERO);
+}

@@ -153,7 +153,7 @@ fn a_full_request_is_sealed_and_shards_keep_series_together() {
     let mut shard_of = BTreeMap::new();
     for round in 0..40 {
         encoder.encode(batch(&o, all.clone(), (0..50).map(|i| point(i, round, 1.0)).collect()));
-        for request in encoder.take_sealed().collect::<Vec<_>>() {
+        while let Some(request) = encoder.next_sealed() {
             assert_eq!(request.contents.samples, 100);
             for (labels, _) in received(std::slice::from_ref(&request)).series {
                 assert_eq!(*shard_of.entry(labels).or_insert(request.shard), request.shard);

@@ -272,3 +272,18 @@ fn series_that_become_one_share_a_place_and_both_pass() {
     assert_eq!(group.table.len(), 2);
     assert_eq!(group.points.iter().map(|p| p.series).collect::<Vec<_>>(), [0, 0, 1]);
 }
+
+#[test]
+fn a_label_copied_over_one_of_the_target_takes_its_place() {
+    let rules =
+        "- {action: labelmap, regex: exported_(.*), replacement: '$1'}\n- {action: labeldrop, regex: exported_.*}";
+    let table = SeriesTable::intern(vec![series("m", &[("exported_env", "test")]), series("n", &[])]);
+    let (out, _) = relabeller(rules).relabel(batch(&origin("j", "i", &[("env", "prod")]), &table));
+    let expected = [
+        r#"{__name__="m", env="test", instance="i", job="j"}"#,
+        r#"{__name__="n", env="prod", instance="i", job="j"}"#,
+    ];
+    assert_eq!(flat_all(out.groups()), expected);
+    let places: Vec<_> = out.groups().iter().map(|g| g.origin.labels.get_str("env")).collect();
+    assert_eq!(places, [None, Some("prod")], "no name stands on both sides");
+}

@@ -63,8 +63,8 @@ fn a_rule() -> impl Strategy<Value = RelabelConfig> {
     let labels = [&NAMES[..], &[METRIC_NAME, "__meta_scope_name", "d"]].concat();
     let targets = [&labels[..], &["${1}", "a$1", "__tmp"]].concat();
     let regexes =
-        ["(.*)", "x", "x|y", "(.)(.*)", "", "a.*", "(.*)_(bucket|sum|total)", "m.*", ".+", "__.*|j.*|i.*|(.)"];
-    let replacements = ["$1", "", "k", "${1}y", "$2", "m_bucket", "x", "1"];
+        ["(.*)", "x", "x|y", "(.)(.*)", "", "a.*", "(.*)_(bucket|sum|total)", "m.*", ".+", "__.*|j.*|i.*|(.)", "()a|c"];
+    let replacements = ["$1", "", "k", "${1}y", "$2", "m_bucket", "x", "1", "${1}b"];
     let text = |from: &[&str]| select(from.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>());
     let source = prop::collection::vec(text(&labels), 0..3);
     let (target, regex, replacement) = (text(&targets), text(&regexes), text(&replacements));

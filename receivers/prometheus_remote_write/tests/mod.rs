@@ -1,6 +1,7 @@
 //! Tests of the `prometheusremotewrite` receiver.
 #![expect(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
+mod against_prometheus;
 mod caching;
 mod http;
 mod natives;

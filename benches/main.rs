@@ -1,0 +1,19 @@
+//! What the parts of a sample's way cost by themselves: `cargo bench`, or `cargo bench -- relabel` for some of it.
+//!
+//! Numbers are for comparing one state of the code with another on one machine. Whole collectors are compared in
+//! README.md, with processor time and memory of the process.
+
+mod exposition;
+mod gzip;
+mod harness;
+mod page;
+mod relabel;
+mod remote_write;
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let bench = harness::Bench::from_arguments();
+    gzip::run(&bench)?;
+    exposition::run(&bench);
+    relabel::run(&bench)?;
+    remote_write::run(&bench)
+}

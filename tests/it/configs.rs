@@ -1,0 +1,179 @@
+//! Every file of `configs/` is valid as it is, and does what it says when it runs.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::support::http::{self, Reply, Server};
+use crate::support::oxidot::{command, own_metrics_at};
+use crate::support::page::Target;
+use crate::support::process::Program;
+use crate::support::samples::Samples;
+use crate::support::store::Store;
+use crate::support::{free_port, wait_until};
+
+fn files() -> Vec<PathBuf> {
+    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("configs");
+    let mut files: Vec<PathBuf> = std::fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path()).collect();
+    files.sort();
+    assert!(!files.is_empty());
+    files
+}
+
+#[test]
+fn every_file_is_valid_without_any_environment() {
+    for file in files() {
+        let output = command(&["validate", "--config", &file.to_string_lossy()]).env_clear().output().unwrap();
+        let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!((output.status.code(), stderr.as_str()), (Some(0), ""), "{}", file.display());
+    }
+}
+
+/// What a file's configuration talks to.
+struct Scene {
+    target: Target,
+    store: Store,
+    discovery: Server,
+    directory: tempfile::TempDir,
+    /// For the page of what passed, the receiver and the health check.
+    ports: [u16; 3],
+}
+
+impl Scene {
+    fn new() -> Self {
+        let target = Target::start(|n| format!("# TYPE tries_total counter\ntries_total {n}\ngo_gc_runs 1\n"));
+        let list = format!("[{{\"targets\": [\"{}\"]}}]", target.address());
+        let json = vec![("Content-Type", "application/json".to_owned())];
+        let discovery = Server::start({
+            let list = list.clone();
+            move |_| Reply::Answer { status: 200, headers: json.clone(), body: list.clone().into_bytes() }
+        });
+        let directory = tempfile::tempdir().unwrap();
+        std::fs::write(directory.path().join("t.json"), list).unwrap();
+        Self { target, store: Store::accepting(), discovery, directory, ports: [(); 3].map(|()| free_port()) }
+    }
+
+    /// The file, started with ports and addresses of this scene.
+    fn start(&self, file: &Path) -> Program {
+        let [page, receiver, health] = self.ports;
+        let mut command = command(&["--config", &file.to_string_lossy()]);
+        command
+            .env("TARGET", self.target.address())
+            .env("TARGETS", format!("[\"{}\"]", self.target.address()))
+            .env("TARGET_FILES", self.directory.path().join("*.json"))
+            .env("SD_URL", format!("http://127.0.0.1:{}/", self.discovery.port()))
+            .env("REMOTE_WRITE_URL", self.store.url())
+            .env("HEALTH_ENDPOINT", format!("127.0.0.1:{health}"))
+            .env("HOSTNAME", "the-host")
+            .env("SCRAPE_INTERVAL", "1s")
+            .env("SCRAPE_TIMEOUT", "1s");
+        let mut set = |setting: String| drop(command.args(["--set", &setting]));
+        let quickly = || "receivers.prometheus.config.global.scrape_interval=1s".to_owned();
+        let health_here = || format!("extensions.health_check.endpoint=127.0.0.1:{health}");
+        let receiver_here = || format!("receivers.prometheusremotewrite.endpoint=127.0.0.1:{receiver}");
+        let page_here = || format!("exporters.prometheus.endpoint=127.0.0.1:{page}");
+        match name_of(file) {
+            "debug.yaml" => {
+                set(page_here());
+                set("receivers.prometheus.config.scrape_configs=[{job_name: debug, scrape_interval: 1s, static_configs: [{targets: ['${env:TARGET}']}]}]".to_owned());
+            }
+            "default.yaml" => {
+                set(page_here());
+                set(receiver_here());
+                set(format!("exporters.prometheusremotewrite.endpoint=http://127.0.0.1:{receiver}/api/v1/write"));
+                set("receivers.prometheus.config.scrape_configs=[{job_name: oxidot, scrape_interval: 1s, static_configs: [{targets: ['${env:TARGET}']}]}]".to_owned());
+            }
+            "gateway.yaml" => {
+                set(health_here());
+                set(receiver_here());
+            }
+            "file-sd.yaml" | "high-availability.yaml" | "keep-scraped-names.yaml" => set(quickly()),
+            _ => {}
+        }
+        if name_of(file) != "sidecar.yaml" {
+            command.args(["--config", &own_metrics_at(free_port())]);
+        }
+        Program::start(&mut command)
+    }
+
+    /// Waits for samples of the target's counter in the store.
+    fn wait_for_tries(&self, labels: &[&str]) -> Samples {
+        wait_until("samples in the store", || self.store.accepted().with(&[&["tries_total"], labels].concat()).next().is_some());
+        self.store.accepted()
+    }
+
+    /// Waits for the target's counter on the page of the `prometheus` exporter.
+    fn wait_for_page(&self) {
+        let page = || http::get(self.ports[0], "/metrics");
+        wait_until("the counter on the page", || page().is_some_and(|answer| answer.body.contains("\ntries_total{")));
+    }
+}
+
+fn name_of(file: &Path) -> &str {
+    file.file_name().and_then(|name| name.to_str()).unwrap()
+}
+
+/// A service that pushes the target's page to the scene's receiver by remote write.
+fn push(scene: &Scene) -> Program {
+    let config = crate::support::oxidot::scrape_and_write(
+        &crate::support::oxidot::job("pushed", &scene.target.address(), "1s"),
+        &format!("http://127.0.0.1:{}/api/v1/write", scene.ports[1]),
+        "batch_send_deadline: 50ms",
+    );
+    let mut command: Command = command(&["--config", &format!("yaml:{config}"), "--config", &own_metrics_at(free_port())]);
+    Program::start(&mut command)
+}
+
+#[test]
+fn every_file_runs_and_does_its_job() {
+    // All at once, since each of them mostly waits.
+    std::thread::scope(|scope| {
+        for file in files() {
+            scope.spawn(move || check(&file));
+        }
+    });
+}
+
+fn check(file: &Path) {
+    let scene = Scene::new();
+    let mut program = scene.start(file);
+    program.wait_for_line("Everything is ready");
+    let health = || http::get(scene.ports[2], "/").is_some_and(|answer| answer.status == 200);
+    match name_of(file) {
+        "debug.yaml" => {
+            scene.wait_for_page();
+            program.wait_for_line("tries_total");
+        }
+        "default.yaml" => scene.wait_for_page(),
+        "file-sd.yaml" => {
+            scene.wait_for_tries(&["job=\"files\"", "source_file=\"t\""]);
+            scene.wait_for_tries(&["job=\"http\""]);
+        }
+        "gateway.yaml" => {
+            let _sender = push(&scene);
+            let samples = scene.wait_for_tries(&["job=\"pushed\""]);
+            assert_eq!(samples.with(&["go_gc_runs"]).count(), 0);
+            wait_until("health", health);
+        }
+        "high-availability.yaml" => {
+            let samples = scene.wait_for_tries(&["__replica__=\"replica-1\"", "cluster=\"main\""]);
+            assert_eq!(samples.with(&["cluster=\"main\""]).count(), samples.0.len());
+            wait_until("health", health);
+        }
+        "keep-scraped-names.yaml" => {
+            let samples = scene.wait_for_tries(&["prometheus=\"oxidot\"", "job=\"node\""]);
+            assert_eq!(samples.with(&["target_info"]).count(), 0);
+        }
+        "prometheus-to-remote-write.yaml" => {
+            let samples = scene.wait_for_tries(&["job=\"node\""]);
+            assert_eq!(samples.with(&["go_gc_runs"]).count(), 0);
+            wait_until("health", health);
+        }
+        "sidecar.yaml" => {
+            scene.wait_for_tries(&["job=\"app\"", "instance=\"the-host\""]);
+            wait_until("health", health);
+        }
+        other => panic!("configs/{other} is new: say here what it does"),
+    }
+    program.signal("TERM");
+    assert_eq!(program.wait().code(), Some(0), "{}:\n{}", file.display(), program.output());
+}
