@@ -325,6 +325,9 @@ impl Factory {
 
 impl fmt::Debug for Factory {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Factory").field("kind", &self.kind()).field("type_name", &self.type_name).finish_non_exhaustive()
+        f.debug_struct("Factory")
+            .field("kind", &self.kind())
+            .field("type_name", &self.type_name)
+            .finish_non_exhaustive()
     }
 }

@@ -178,16 +178,14 @@ impl Telemetry {
 
     fn cell(&self, name: &str, help: &'static str, kind: Kind, labels: Labels<'_>, new: impl FnOnce() -> Cell) -> Cell {
         let mut metrics = self.0.lock();
-        let metric =
-            metrics.entry(name.to_owned()).or_insert_with(|| Metric { help, kind, cells: BTreeMap::new() });
+        let metric = metrics.entry(name.to_owned()).or_insert_with(|| Metric { help, kind, cells: BTreeMap::new() });
         debug_assert!(metric.kind == kind, "one name, one kind");
         metric.cells.entry(render_labels(labels)).or_insert_with(new).clone()
     }
 
     fn set_cell(&self, name: &str, help: &'static str, kind: Kind, labels: Labels<'_>, cell: Cell) {
         let mut metrics = self.0.lock();
-        let metric =
-            metrics.entry(name.to_owned()).or_insert_with(|| Metric { help, kind, cells: BTreeMap::new() });
+        let metric = metrics.entry(name.to_owned()).or_insert_with(|| Metric { help, kind, cells: BTreeMap::new() });
         metric.cells.insert(render_labels(labels), cell);
     }
 
@@ -306,9 +304,9 @@ fn split_labels(labels: &str) -> impl Iterator<Item = &str> {
         if rest.is_empty() {
             return None;
         }
-        let (label, tail) = rest.split_once("\",").map_or((rest, ""), |(head, tail)| {
-            (rest.get(..head.len() + 1).unwrap_or(head), tail)
-        });
+        let (label, tail) = rest
+            .split_once("\",")
+            .map_or((rest, ""), |(head, tail)| (rest.get(..head.len() + 1).unwrap_or(head), tail));
         rest = tail;
         Some(label)
     })

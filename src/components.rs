@@ -84,8 +84,11 @@ impl ComponentTypes for Components {
     }
 
     fn names(&self, kind: ComponentKind) -> Vec<&'static str> {
-        let mut names: Vec<_> =
-            self.of_kind(kind).flat_map(|factory| std::iter::once(&factory.type_name).chain(factory.aliases)).copied().collect();
+        let mut names: Vec<_> = self
+            .of_kind(kind)
+            .flat_map(|factory| std::iter::once(&factory.type_name).chain(factory.aliases))
+            .copied()
+            .collect();
         names.sort_unstable();
         names
     }

@@ -120,12 +120,17 @@ mod tests {
         assert_eq!(count("19291"), 0);
         let greeting = service.to_string();
         assert!(greeting.contains("http://127.0.0.1:2222/metrics"), "{greeting}");
-        assert!(greeting.contains("Port 8888 is in use, so 1111 is taken for service::telemetry::metrics"), "{greeting}");
+        assert!(
+            greeting.contains("Port 8888 is in use, so 1111 is taken for service::telemetry::metrics"),
+            "{greeting}"
+        );
     }
 
     #[test]
     fn every_port_is_in_the_file() {
-        assert!(PORTS.iter().all(|(port, _)| TEXT.contains(&format!(":{port}")) || TEXT.contains(&format!(": {port}"))));
+        assert!(
+            PORTS.iter().all(|(port, _)| TEXT.contains(&format!(":{port}")) || TEXT.contains(&format!(": {port}")))
+        );
     }
 
     #[test]

@@ -19,6 +19,8 @@ use std::time::Duration;
 /// This program.
 pub const PROGRAM: Program = Program { name: "oxidot", version: env!("CARGO_PKG_VERSION") };
 
+/// How long the example may drain: its store is in this process and ends first, so what is left then has nowhere to go.
+const EXAMPLE_DRAIN: Duration = Duration::from_secs(1);
 /// How long a configuration from the network may take, with all redirects.
 const FETCH_TIMEOUT: Duration = Duration::from_secs(30);
 /// The largest configuration from the network, in bytes. The longest in the field have some hundred kilobytes.
@@ -183,7 +185,8 @@ pub fn run(options: Options) -> Result<(), RunError> {
         let mut signals =
             OsSignals::listen().map_err(|cause| RunError::System { what: "cannot listen to signals", cause })?;
         let mut reloads = Reloads { resolver, log: log.clone(), read: settings };
-        let service = Service::new(PROGRAM, telemetry.clone(), DRAIN_DEADLINE);
+        let drain = if example.is_some() { EXAMPLE_DRAIN } else { DRAIN_DEADLINE };
+        let service = Service::new(PROGRAM, telemetry.clone(), drain);
         let result = tokio::select! {
             result = service.run(graph, &mut reloads, &mut signals) => result,
             () = log.keep_reporting() => Ok(()),

@@ -192,10 +192,8 @@ fn endpoint(keys: &Keys, problems: &mut Problems<'_>) -> Option<http::Uri> {
     match text.parse::<http::Uri>() {
         Ok(uri) if uri.host().is_some() && matches!(uri.scheme_str(), Some("http" | "https")) => Some(uri),
         _ => {
-            problems.refuse(
-                "endpoint",
-                format!("invalid endpoint: {text:?} is not a URL like https://host/api/v1/write"),
-            );
+            problems
+                .refuse("endpoint", format!("invalid endpoint: {text:?} is not a URL like https://host/api/v1/write"));
             None
         }
     }
@@ -216,10 +214,7 @@ fn queue(keys: &Keys, problems: &mut Problems<'_>) -> QueueLimits {
         problems.refuse("remote_write_queue::num_consumers", "remote write consumer number can't be negative");
     }
     if keys.max_batch_request_parallelism.is_some_and(|n| n < 1) {
-        problems.refuse(
-            "max_batch_request_parallelism",
-            "max_batch_request_parallelism can't be set to below 1",
-        );
+        problems.refuse("max_batch_request_parallelism", "max_batch_request_parallelism can't be set to below 1");
     }
     let shards = keys.max_batch_request_parallelism.unwrap_or(consumers).max(1);
     QueueLimits {
@@ -242,10 +237,7 @@ fn retry(keys: &Keys, problems: &mut Problems<'_>) -> Retry {
         max_elapsed: duration(retry.max_elapsed_time, Duration::from_secs(300)),
     };
     if !(0.0..=1.0).contains(&all.randomization) {
-        problems.refuse(
-            "retry_on_failure::randomization_factor",
-            "'randomization_factor' must be within [0, 1]",
-        );
+        problems.refuse("retry_on_failure::randomization_factor", "'randomization_factor' must be within [0, 1]");
     }
     if all.multiplier.is_nan() || all.multiplier < 0.0 {
         problems.refuse("retry_on_failure::multiplier", "'multiplier' must be non-negative");

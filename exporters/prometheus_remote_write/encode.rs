@@ -240,12 +240,19 @@ impl Encoder {
             return self.sample(origin, series, value, time, acks);
         }
         let number = own.len() as u64;
-        self.message(origin, series, time, acks, Contents { samples: 1, exemplars: number, ..Contents::default() }, |out| {
-            append_sample_body(out, value, time);
-            for exemplar in own {
-                whole::append_exemplar(out, exemplar);
-            }
-        });
+        self.message(
+            origin,
+            series,
+            time,
+            acks,
+            Contents { samples: 1, exemplars: number, ..Contents::default() },
+            |out| {
+                append_sample_body(out, value, time);
+                for exemplar in own {
+                    whole::append_exemplar(out, exemplar);
+                }
+            },
+        );
     }
 
     /// Appends a time series whose body is more than one sample.

@@ -110,7 +110,13 @@ impl WireSeries {
 
 impl LabelTables {
     pub(super) fn new(translation: Arc<Translation>) -> Self {
-        Self { translation, origins: Vec::new(), series: [Vec::new(), Vec::new()], signatures: HashMap::new(), pairs: HashMap::new() }
+        Self {
+            translation,
+            origins: Vec::new(),
+            series: [Vec::new(), Vec::new()],
+            signatures: HashMap::new(),
+            pairs: HashMap::new(),
+        }
     }
 
     /// How many origins and series are held; each entry is replaced when its slot gets a new holder, so
@@ -172,11 +178,17 @@ impl LabelTables {
         if !planned && self.plan(origin, series, table)? {
             return self.pair(origin, series);
         }
-        match (self.series.get(table).and_then(|t| t.get(slot.id as usize)), self.origins.get(origin.slot().id as usize)) {
+        match (
+            self.series.get(table).and_then(|t| t.get(slot.id as usize)),
+            self.origins.get(origin.slot().id as usize),
+        ) {
             (Some(Some(s)), Some(Some(o))) => match &s.plan {
-                Plan::Runs { len, runs, .. } => {
-                    Ok(Pieces { series: &s.bytes, origin: &o.bytes, ends: &o.ends, runs: runs.get(..usize::from(*len)).unwrap_or(&[]) })
-                }
+                Plan::Runs { len, runs, .. } => Ok(Pieces {
+                    series: &s.bytes,
+                    origin: &o.bytes,
+                    ends: &o.ends,
+                    runs: runs.get(..usize::from(*len)).unwrap_or(&[]),
+                }),
                 _ => Err(Untranslatable::Unprepared),
             },
             _ => Err(Untranslatable::Unprepared),

@@ -34,8 +34,9 @@ impl Metrics {
         let own = [("exporter", exporter)];
         let both = [("exporter", exporter), ("endpoint", endpoint)];
         let counter = |name: &str, help| telemetry.counter(&format!("otelcol_exporter_{name}"), help, &own);
-        let detail =
-            |name: &str, help| telemetry.counter(&format!("otelcol_exporter_prometheusremotewrite_{name}"), help, &both);
+        let detail = |name: &str, help| {
+            telemetry.counter(&format!("otelcol_exporter_prometheusremotewrite_{name}"), help, &both)
+        };
         Self {
             sent_points: counter("sent_metric_points", "Data points that the store has accepted."),
             failed_points: counter("send_failed_metric_points", "Data points that were given up."),
@@ -85,7 +86,9 @@ impl Metrics {
     pub(super) fn state(&self, shards: usize, (origins, series): (usize, usize)) {
         let both = [("exporter", self.exporter.as_str()), ("endpoint", self.endpoint.as_str())];
         let gauge = |name: &str, help, value: usize| {
-            self.telemetry.gauge(&format!("otelcol_exporter_prometheusremotewrite_{name}"), help, &both).set(value as f64);
+            self.telemetry
+                .gauge(&format!("otelcol_exporter_prometheusremotewrite_{name}"), help, &both)
+                .set(value as f64);
         };
         gauge("shards", "Shards that samples are spread over.", shards);
         gauge("cached_origins", "Origins whose labels are kept in wire form.", origins);

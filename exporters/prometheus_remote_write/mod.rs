@@ -23,16 +23,14 @@ use metrics::Metrics;
 use net::auth::Authenticators;
 use net::client::HttpClient;
 use pipeline::AckOutcome;
-use pipeline::component::{
-    Build, BuildContext, ComponentError, Exporter, ExporterContext, Factory, Signal, Stability,
-};
+use pipeline::component::{Build, BuildContext, ComponentError, Exporter, ExporterContext, Factory, Signal, Stability};
 use pipeline::config::{ConfigErrors, Node};
 use send::Sender;
 use shards::Shards;
-use translation::Translation;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
+use translation::Translation;
 
 /// The factory of `prometheusremotewrite`.
 pub const FACTORY: Factory = Factory {

@@ -33,9 +33,15 @@ pub(super) struct Sender {
 enum Attempt {
     Accepted,
     /// The same may be accepted later.
-    Failed { why: String, retry_after: Option<Duration> },
+    Failed {
+        why: String,
+        retry_after: Option<Duration>,
+    },
     /// The same will never be accepted.
-    Rejected { status: StatusCode, words: String },
+    Rejected {
+        status: StatusCode,
+        words: String,
+    },
 }
 
 /// The header fields of a remote-write 1.0 request.
@@ -139,7 +145,10 @@ impl Sender {
                 retry_after: retry_after.and_then(|value| parse_retry_after(value, SystemTime::now())),
             };
         }
-        Attempt::Rejected { status: head.status, words: format!("server returned HTTP status {}: {words}", head.status) }
+        Attempt::Rejected {
+            status: head.status,
+            words: format!("server returned HTTP status {}: {words}", head.status),
+        }
     }
 }
 

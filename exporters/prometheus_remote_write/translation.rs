@@ -65,8 +65,7 @@ impl Translation {
         let rules = LabelRules { namer, disable_scope_info: true, ..LabelRules::default() };
         let attributes = texts(&series.attributes);
         let extras = extras.iter().map(|(name, value)| (*name, value.as_str()));
-        label_set(&rules, [], &ScopeInfo::default(), pairs(&attributes), extras)
-            .map_err(|_| Untranslatable::BadName)
+        label_set(&rules, [], &ScopeInfo::default(), pairs(&attributes), extras).map_err(|_| Untranslatable::BadName)
     }
 
     /// All labels of `series` at `origin`, worked out together: what to do when a name stands on both sides.

@@ -2,7 +2,9 @@
 //! summaries become one series per part, exponential histograms become native ones.
 
 use pipeline::value::ExponentialBuckets;
-use pipeline::{AttributeValue, Exemplar, ExponentialHistogram, FamilyKind, Histogram, Part, Series, Slot, Summary, Value};
+use pipeline::{
+    AttributeValue, Exemplar, ExponentialHistogram, FamilyKind, Histogram, Part, Series, Slot, Summary, Value,
+};
 use prometheus::number::format_shortest_decimal;
 use prometheus::remote_write::wire::{self, BucketSpan, Buckets, HistogramCount, NativeHistogram};
 use std::collections::HashMap;
@@ -69,7 +71,8 @@ impl SplitSeries {
 
     fn stale(&mut self, series: &Arc<Series>) -> Parts {
         if matches!(series.family.kind, FamilyKind::ExponentialHistogram { .. }) {
-            let stale = NativeHistogram { count: Some(HistogramCount::Int(0)), sum: STALE, ..NativeHistogram::default() };
+            let stale =
+                NativeHistogram { count: Some(HistogramCount::Int(0)), sum: STALE, ..NativeHistogram::default() };
             return Parts::Native(Box::new(stale));
         }
         let parts = self.0.remove(&series.slot()).unwrap_or_default();

@@ -9,9 +9,7 @@ pub mod target;
 use async_trait::async_trait;
 use config::{ReceiverConfig, ScrapeJob};
 use discovery::Discovery;
-use pipeline::component::{
-    Build, BuildContext, ComponentError, Factory, Receiver, ReceiverContext, Signal, Stability,
-};
+use pipeline::component::{Build, BuildContext, ComponentError, Factory, Receiver, ReceiverContext, Signal, Stability};
 use pipeline::config::{ConfigErrors, Node};
 use prometheus::labels::Labels;
 use scrape::{PoolSettings, Pools, ReceiverShared, SampleSettings};

@@ -82,8 +82,11 @@ impl Built {
         signal: Option<Signal>,
         surroundings: &Surroundings,
     ) -> Result<Self, ServiceError> {
-        let object = build(slot, vertex, surroundings)
-            .map_err(|cause| ServiceError::Create { slot: slot.clone(), signal, cause })?;
+        let object = build(slot, vertex, surroundings).map_err(|cause| ServiceError::Create {
+            slot: slot.clone(),
+            signal,
+            cause,
+        })?;
         let (vertex, surroundings) = (vertex.clone(), surroundings.clone());
         Ok(Self { slot: slot.clone(), vertex, signal, surroundings, object: Some(object), started: false })
     }
@@ -108,8 +111,10 @@ impl Built {
         }
         let mut object = match self.object.take() {
             Some(object) => object,
-            None => build(&self.slot, &self.vertex, &self.surroundings).map_err(|cause| {
-                ServiceError::Create { slot: self.slot.clone(), signal: self.signal, cause }
+            None => build(&self.slot, &self.vertex, &self.surroundings).map_err(|cause| ServiceError::Create {
+                slot: self.slot.clone(),
+                signal: self.signal,
+                cause,
             })?,
         };
         let span = span(&self.slot);

@@ -193,7 +193,9 @@ fn a_page_with_everything_looks_the_same() {
     let pair = Pair::start(&jobs);
     for job in ["plain", "also mine", "honoring", "relabelling"] {
         if job == "also mine" {
-            wait_until("samples under the target's own job", || !pair.through.samples("{job=\"also mine\"}[1h]").is_empty());
+            wait_until("samples under the target's own job", || {
+                !pair.through.samples("{job=\"also mine\"}[1h]").is_empty()
+            });
             let of = |server: &QueryServer| server.samples("{job=\"also mine\"}[1h]").into_keys().collect::<Vec<_>>();
             wait_until("the same in both", || of(&pair.through) == of(&pair.direct));
             continue;

@@ -60,12 +60,15 @@ fn all_mistakes_are_told_at_once_with_their_places() {
         let told = |place: &str, parts: &[&str]| {
             let place = format!("{path}:{place}: ");
             let mut lines = stderr.lines().filter(|line| line.contains(&place));
-            assert!(lines.any(|line| parts.iter().all(|part| line.contains(part))), "{place}{parts:?} is not in {stderr}");
+            assert!(
+                lines.any(|line| parts.iter().all(|part| line.contains(part))),
+                "{place}{parts:?} is not in {stderr}"
+            );
         };
         told("5:11", &["job_nam", "did you mean", "job_name"]);
         told("10:5", &["endpont", "did you mean", "endpoint"]);
-        told("14:49", &["references exporter \"prometheusremotewrit\" which is not configured", "did you mean"]);
-        told("14:71", &["references exporter \"debug\" which is not configured"]);
+        told("14:52", &["references exporter \"prometheusremotewrit\" which is not configured", "did you mean"]);
+        told("14:74", &["references exporter \"debug\" which is not configured"]);
     }
 }
 
@@ -114,8 +117,15 @@ fn a_printed_configuration_has_its_secrets_hidden_unless_asked() {
 fn later_files_and_settings_win() {
     let (_first, first) = file(CONFIG);
     let (_second, second) = file("exporters: {prometheusremotewrite: {timeout: 7s, namespace: second}}\n");
-    let arguments =
-        ["print-config", "--config", &first, "--config", &second, "--set", "exporters.prometheusremotewrite.namespace=set"];
+    let arguments = [
+        "print-config",
+        "--config",
+        &first,
+        "--config",
+        &second,
+        "--set",
+        "exporters.prometheusremotewrite.namespace=set",
+    ];
     let (code, stdout, stderr) = run(&mut command(&arguments));
     assert_eq!(code, Some(0), "{stderr}");
     assert!(stdout.contains("timeout: 7s") && stdout.contains("namespace: set"), "{stdout}");
@@ -124,7 +134,8 @@ fn later_files_and_settings_win() {
 
 #[test]
 fn the_environment_variable_of_adot_replaces_files_and_settings() {
-    let mut with_content = command(&["print-config", "--config", "/nowhere/c.yaml", "--set", "exporters.debug.verbosity=normal"]);
+    let mut with_content =
+        command(&["print-config", "--config", "/nowhere/c.yaml", "--set", "exporters.debug.verbosity=normal"]);
     let (code, stdout, stderr) = run(with_content.env("AOT_CONFIG_CONTENT", CONFIG));
     assert_eq!(code, Some(0), "{stderr}");
     assert!(stdout.contains("http://127.0.0.1:9/api/v1/write") && !stdout.contains("verbosity"), "{stdout}");
@@ -194,10 +205,8 @@ fn without_a_configuration_it_shows_the_main_job_on_itself() {
 fn a_port_in_use_is_named_and_ends_the_start() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
-    let (_directory, path) = file(&CONFIG.replace(
-        "service:\n",
-        &format!("service:\n  telemetry: {{metrics: {{address: '{address}'}}}}\n"),
-    ));
+    let (_directory, path) =
+        file(&CONFIG.replace("service:\n", &format!("service:\n  telemetry: {{metrics: {{address: '{address}'}}}}\n")));
     let (code, _, stderr) = run(&mut command(&["--config", &path]));
     assert_eq!(code, Some(1));
     assert!(stderr.contains(&address), "{stderr}");

@@ -97,7 +97,9 @@ impl Scene {
 
     /// Waits for samples of the target's counter in the store.
     fn wait_for_tries(&self, labels: &[&str]) -> Samples {
-        wait_until("samples in the store", || self.store.accepted().with(&[&["tries_total"], labels].concat()).next().is_some());
+        wait_until("samples in the store", || {
+            self.store.accepted().with(&[&["tries_total"], labels].concat()).next().is_some()
+        });
         self.store.accepted()
     }
 
@@ -119,7 +121,8 @@ fn push(scene: &Scene) -> Program {
         &format!("http://127.0.0.1:{}/api/v1/write", scene.ports[1]),
         "batch_send_deadline: 50ms",
     );
-    let mut command: Command = command(&["--config", &format!("yaml:{config}"), "--config", &own_metrics_at(free_port())]);
+    let mut command: Command =
+        command(&["--config", &format!("yaml:{config}"), "--config", &own_metrics_at(free_port())]);
     Program::start(&mut command)
 }
 

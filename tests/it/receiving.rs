@@ -53,12 +53,17 @@ fn victoria_metrics_takes_what_is_written() {
     require!("victoria-metrics");
     let target = Target::start(page);
     let store = victoria_metrics();
-    let oxidot = Oxidot::start(&scrape_and_write(&job("j", &target.address(), "500ms"), &store.write_url(), "batch_send_deadline: 100ms"));
+    let oxidot = Oxidot::start(&scrape_and_write(
+        &job("j", &target.address(), "500ms"),
+        &store.write_url(),
+        "batch_send_deadline: 100ms",
+    ));
     let selector = "{job=\"j\",__name__=~\"h.*|s|s_.*|c_total|much|up\"}[1h]";
     wait_until("samples", || store.samples("c_total[1h]").values().any(|points| points.len() >= 3));
     let samples = store.wait_for_samples(selector, 3);
     let value = |name: &str, label: (&str, &str)| {
-        let of_name = |labels: &&Labels| labels["__name__"] == name && labels.get(label.0).is_some_and(|v| v == label.1);
+        let of_name =
+            |labels: &&Labels| labels["__name__"] == name && labels.get(label.0).is_some_and(|v| v == label.1);
         let found: Vec<_> = samples.keys().filter(of_name).collect();
         assert_eq!(found.len(), 1, "{name} in {samples:?}");
         samples[found[0]].last().unwrap().1.clone()

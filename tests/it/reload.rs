@@ -52,7 +52,9 @@ fn a_target_that_did_not_change_keeps_its_schedule_and_its_series() {
     let so_far = of(&store, &old, "up").len();
     wait_until("more scrapes", || of(&store, &old, "up").len() >= so_far + 4);
     wait_until("the end of the new targets", || {
-        [&new, &another].iter().all(|gone| of(&store, gone, "up").last().is_some_and(|(_, bits)| f64::from_bits(*bits).is_nan()))
+        [&new, &another]
+            .iter()
+            .all(|gone| of(&store, gone, "up").last().is_some_and(|(_, bits)| f64::from_bits(*bits).is_nan()))
     });
 
     let samples = of(&store, &old, "up");
@@ -60,7 +62,10 @@ fn a_target_that_did_not_change_keeps_its_schedule_and_its_series() {
     assert!(moved < INTERVAL / 10, "the schedule moved by {moved} ms: {samples:?}");
     for name in ["up", "x"] {
         let samples = of(&store, &old, name);
-        assert!(!samples.iter().any(|(_, bits)| f64::from_bits(*bits).is_nan()), "{name} was marked stale: {samples:?}");
+        assert!(
+            !samples.iter().any(|(_, bits)| f64::from_bits(*bits).is_nan()),
+            "{name} was marked stale: {samples:?}"
+        );
     }
     // A loop that had begun anew would count all its series as added.
     let added = of(&store, &old, "scrape_series_added");
@@ -103,9 +108,8 @@ fn another_endpoint_takes_over_without_loss() {
     oxidot.reload(&scrape_and_write(&jobs, &second.url(), QUICK));
     oxidot.wait_for_log("Changed component is replaced.");
     wait_until("scrapes at the new store", || of(&second, &target, "up").len() >= 3);
-    let values = |store: &Store| -> Vec<f64> {
-        of(store, &target, "x").iter().map(|(_, bits)| f64::from_bits(*bits)).collect()
-    };
+    let values =
+        |store: &Store| -> Vec<f64> { of(store, &target, "x").iter().map(|(_, bits)| f64::from_bits(*bits)).collect() };
     let all = [values(&first), values(&second)].concat();
     assert!(all.is_sorted_by(|a, b| *b == *a + 1.0), "{all:?}");
 }

@@ -76,7 +76,8 @@ fn a_target_that_is_no_longer_there_loses_all_its_series() {
     wait_until("the markers", || is_stale(of(&goes, "up").last()));
     let instance = format!("instance=\"{}\"", goes.address());
     let samples = store.accepted();
-    let series: Vec<_> = samples.with(&[&instance]).collect();
+    let parts = [instance.as_str()];
+    let series: Vec<_> = samples.with(&parts).collect();
     assert_eq!(series.len(), 6, "{series:?}");
     for (series, samples) in series {
         assert!(is_stale(samples.last()), "{series} has no marker");

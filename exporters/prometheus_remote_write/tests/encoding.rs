@@ -7,12 +7,21 @@ const COUNTER: FamilyKind = FamilyKind::COUNTER;
 
 #[test]
 fn a_scraped_series_gets_the_collectors_labels() {
-    let o = origin(Source::Scrape, &[("service.name", "j"), ("service.instance.id", "i"), ("server.port", "1")], &[("env", "prod")]);
+    let o = origin(
+        Source::Scrape,
+        &[("service.name", "j"), ("service.instance.id", "i"), ("server.port", "1")],
+        &[("env", "prod")],
+    );
     let s = series("http_requests_total", COUNTER, &[("code", "200"), ("zone", "z")]);
     let got = encode(&mut encoder(""), batch(&o, vec![s], vec![point(0, 1000, 1.5)]));
     let all: Vec<_> = got.series.iter().map(|(l, s)| (labels(l), s.clone())).collect();
     let sample = BTreeMap::from([
-        ("__name__", "http_requests_total"), ("code", "200"), ("env", "prod"), ("instance", "i"), ("job", "j"), ("zone", "z"),
+        ("__name__", "http_requests_total"),
+        ("code", "200"),
+        ("env", "prod"),
+        ("instance", "i"),
+        ("job", "j"),
+        ("zone", "z"),
     ]);
     let info = BTreeMap::from([("__name__", "target_info"), ("instance", "i"), ("job", "j"), ("server_port", "1")]);
     assert_eq!(all, [(sample, vec![(1000, 1.5)]), (info, vec![(1000, 1.0)])]);
@@ -44,7 +53,8 @@ fn a_label_on_both_sides_ends_as_the_reference_says() {
     let o = origin(Source::Otlp, &[("service.name", "svc"), ("service.instance.id", "i")], &[]);
     let s = series("x", FamilyKind::Gauge, &[("job", "mine"), ("a.b", "1"), ("a_b", "2")]);
     for _ in 0..2 {
-        let got = encode(&mut encoder("target_info: {enabled: false}"), batch(&o, vec![s.clone()], vec![point(0, 1, 1.0)]));
+        let got =
+            encode(&mut encoder("target_info: {enabled: false}"), batch(&o, vec![s.clone()], vec![point(0, 1, 1.0)]));
         let got = labels(&got.series[0].0);
         assert_eq!(got["job"], "svc");
         assert_eq!(got["a_b"], "1;2");
@@ -68,11 +78,13 @@ fn stale_and_other_nans_are_kept_apart() {
 fn kept_names_are_those_of_the_scrape() {
     let mut encoder = encoder("keep_scraped_names: true\nexternal_labels: {region: r}\n");
     let o = origin(Source::Scrape, &[("service.name", "j"), ("service.instance.id", "i"), ("url.scheme", "http")], &[]);
-    let family = Arc::new(Family { name: "weird:Name__x".into(), unit: "s".into(), kind: COUNTER, ..Family::default() });
+    let family =
+        Arc::new(Family { name: "weird:Name__x".into(), unit: "s".into(), kind: COUNTER, ..Family::default() });
     let s = Series::intern(family, "weird:Name__x".into(), Part::Whole, Attributes::from_pairs([("__l", "1")]));
     let got = encode(&mut encoder, batch(&o, vec![s], vec![point(0, 1, 1.0)]));
     assert_eq!(got.series.len(), 1, "no target_info is made up: {got:?}");
-    let want = BTreeMap::from([("__name__", "weird:Name__x"), ("__l", "1"), ("instance", "i"), ("job", "j"), ("region", "r")]);
+    let want =
+        BTreeMap::from([("__name__", "weird:Name__x"), ("__l", "1"), ("instance", "i"), ("job", "j"), ("region", "r")]);
     assert_eq!(labels(&got.series[0].0), want);
 }
 
@@ -82,7 +94,9 @@ fn the_scope_of_scraped_series_is_said_only_when_asked() {
     let o = Origin::intern(Source::Scrape, Resource::default(), scope.clone(), Attributes::default());
     let otlp = Origin::intern(Source::Otlp, Resource::default(), scope, Attributes::default());
     let s = series("x", FamilyKind::Gauge, &[]);
-    for (keys, origin, want) in [("", &o, None), ("scraped_scope_info: true", &o, Some("receiver")), ("", &otlp, Some("receiver"))] {
+    for (keys, origin, want) in
+        [("", &o, None), ("scraped_scope_info: true", &o, Some("receiver")), ("", &otlp, Some("receiver"))]
+    {
         let got = encode(&mut encoder(keys), batch(origin, vec![s.clone()], vec![point(0, 1, 1.0)]));
         assert_eq!(labels(&got.series[0].0).get("otel_scope_name").copied(), want);
     }
@@ -98,10 +112,15 @@ fn classic_parts_are_named_after_the_translated_family() {
         ..Family::default()
     });
     let part = |name: &str, part| Series::intern(Arc::clone(&family), name.into(), part, Attributes::default());
-    let all = vec![part("rpc_bucket", Part::Bucket("1.0".into())), part("rpc_sum", Part::Sum), part("rpc_count", Part::Count)];
+    let all = vec![
+        part("rpc_bucket", Part::Bucket("1.0".into())),
+        part("rpc_sum", Part::Sum),
+        part("rpc_count", Part::Count),
+    ];
     let points = (0..3).map(|i| point(i, 1, 1.0)).collect();
     let got = encode(&mut encoder("target_info: {enabled: false}"), batch(&o, all, points));
-    let names: Vec<_> = got.series.iter().map(|(l, _)| (labels(l)["__name__"].to_owned(), labels(l).get("le").copied())).collect();
+    let names: Vec<_> =
+        got.series.iter().map(|(l, _)| (labels(l)["__name__"].to_owned(), labels(l).get("le").copied())).collect();
     let want = [("rpc_seconds_bucket", Some("1")), ("rpc_seconds_sum", None), ("rpc_seconds_count", None)];
     assert_eq!(names, want.map(|(n, le)| (n.to_owned(), le)));
 }
@@ -129,7 +148,8 @@ fn whole_histograms_are_taken_apart_and_native_ones_kept() {
     let flat: Vec<_> = got.series.iter().filter(|(_, s)| !s.is_empty()).collect();
     assert_eq!(flat.len(), 10, "sum, count and three buckets, then a marker for each");
     assert_eq!(flat.iter().filter(|(_, s)| is_stale(s[0].1)).count(), 5);
-    let buckets: Vec<_> = flat.iter().filter_map(|(l, s)| labels(l).get("le").map(|le| ((*le).to_owned(), s[0].1))).take(3).collect();
+    let buckets: Vec<_> =
+        flat.iter().filter_map(|(l, s)| labels(l).get("le").map(|le| ((*le).to_owned(), s[0].1))).take(3).collect();
     assert_eq!(buckets, [("0.5".to_owned(), 1.0), ("10".to_owned(), 3.0), ("+Inf".to_owned(), 6.0)]);
 }
 

@@ -199,8 +199,10 @@ impl Page<'_> {
     fn parse(&mut self, reading: &mut Reading) -> Result<(), PageError> {
         let mut parser = Parser::new(self.options.format, self.body);
         loop {
-            let entry = parser.next().map_err(|error| {
-                PageError::Syntax { line: error.line(), column: error.column(), error }
+            let entry = parser.next().map_err(|error| PageError::Syntax {
+                line: error.line(),
+                column: error.column(),
+                error,
             })?;
             match entry {
                 None => return Ok(()),
@@ -225,8 +227,10 @@ impl Page<'_> {
                 (verdict, false)
             }
             None => {
-                parser.labels(&mut self.labels).map_err(|error| {
-                    PageError::Syntax { line: error.line(), column: error.column(), error }
+                parser.labels(&mut self.labels).map_err(|error| PageError::Syntax {
+                    line: error.line(),
+                    column: error.column(),
+                    error,
                 })?;
                 let verdict = self.builder.rules.decide(self.builder.target, &mut self.labels, &mut self.families)?;
                 (verdict, true)

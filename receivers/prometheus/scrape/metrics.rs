@@ -1,8 +1,8 @@
 //! The receiver's own metrics about scraping, under the names of the Collector and of Prometheus.
 
+use parking_lot::Mutex;
 use pipeline::telemetry::{Counter, Distribution, Gauge, Telemetry};
 use std::collections::HashMap;
-use parking_lot::Mutex;
 
 /// See [`Metrics::new`] for what each counts.
 #[derive(Debug)]

@@ -36,7 +36,11 @@ const SERIES: [(&str, &str, &str); 8] = [
     ),
     ("scrape_series_added", "", "The approximate number of new series in this scrape"),
     ("scrape_timeout_seconds", "s", "The configured scrape timeout for a target"),
-    ("scrape_sample_limit", "", "The configured sample limit for a target. Returns zero if there is no limit configured"),
+    (
+        "scrape_sample_limit",
+        "",
+        "The configured sample limit for a target. Returns zero if there is no limit configured",
+    ),
     ("scrape_body_size_bytes", "By", "The uncompressed size of the most recent scrape response, if successful"),
 ];
 

@@ -122,8 +122,8 @@ impl TargetLoop {
 
     fn take_orders(&mut self) {
         let new = self.orders.borrow_and_update().clone();
-        let same_shape = Arc::ptr_eq(&new.runtime, &self.current.runtime)
-            || new.runtime.shapes_samples_like(&self.current.runtime);
+        let same_shape =
+            Arc::ptr_eq(&new.runtime, &self.current.runtime) || new.runtime.shapes_samples_like(&self.current.runtime);
         let same_target = *new.target == *self.current.target;
         self.current = new;
         self.request = request(&self.current);
@@ -152,7 +152,8 @@ impl TargetLoop {
         let (batch, error) = match fetched {
             Ok(fetched) => {
                 let mut plain = runtime.shared.buffers.take();
-                let result = take_apart(&fetched, &runtime, &self.identity, &mut self.state, at(started.elapsed()), &mut plain);
+                let result =
+                    take_apart(&fetched, &runtime, &self.identity, &mut self.state, at(started.elapsed()), &mut plain);
                 runtime.shared.buffers.give_back(plain);
                 runtime.shared.buffers.give_back(fetched.into_buffer());
                 result
@@ -281,9 +282,8 @@ pub(super) fn take_apart(
     plain: &mut Vec<u8>,
 ) -> (MetricBatch, Option<FetchError>) {
     let mut reading = Reading::default();
-    let mut scrape = |answer: &Answer<'_>| {
-        state.scrape(answer, &runtime.rules, identity, &runtime.pool, at, &mut reading)
-    };
+    let mut scrape =
+        |answer: &Answer<'_>| state.scrape(answer, &runtime.rules, identity, &runtime.pool, at, &mut reading);
     let page = fetched.page(&runtime.job, plain).and_then(|body| {
         // An empty page is a page, whatever it calls itself.
         let format = if body.is_empty() { Format::Text } else { fetched.format(&runtime.job)? };

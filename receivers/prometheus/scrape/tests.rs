@@ -197,7 +197,13 @@ fn label_conflicts_end_as_in_prometheus() {
         let (batch, error) =
             take_apart(&fetched, &runtime, &identity, &mut state, circumstances(1000), &mut Vec::new());
         assert!(error.is_none(), "{case}: {error:?}");
-        let reports = ["up", "scrape_duration_seconds", "scrape_samples_scraped", "scrape_samples_post_metric_relabeling", "scrape_series_added"];
+        let reports = [
+            "up",
+            "scrape_duration_seconds",
+            "scrape_samples_scraped",
+            "scrape_samples_post_metric_relabeling",
+            "scrape_series_added",
+        ];
         let got: Vec<_> =
             samples(&batch).into_iter().map(|s| s.0).filter(|s| !reports.contains(&s["__name__"].as_str())).collect();
         let want: Vec<BTreeMap<String, String>> = match case["dropped"].as_bool() {
@@ -276,7 +282,8 @@ fn honoured_job_labels_move_series_to_their_own_origin() {
     let mut state = TargetState::default();
     for now in [1000, 2000] {
         let got = scrape(&mut state, &runtime, &t, now, page);
-        let mut all: Vec<_> = got.iter().filter(|(l, ..)| l["__name__"] == "a").map(|(l, _, v)| (v.as_str(), l)).collect();
+        let mut all: Vec<_> =
+            got.iter().filter(|(l, ..)| l["__name__"] == "a").map(|(l, _, v)| (v.as_str(), l)).collect();
         all.sort_by_key(|(value, _)| *value);
         assert_eq!(all.len(), 3);
         assert_eq!(all[0].1["job"], "batch");
@@ -331,8 +338,7 @@ fn exemplars_keep_to_their_points() {
     let page = "# TYPE a counter\na_total 1\na_total{x=\"1\"} 2 # {trace_id=\"0123456789abcdef0123456789abcdef\",k=\"v\"} 0.5 1.5\n# EOF\n";
     for now in [1000, 2000] {
         let fetched = Fetched::plain(page.as_bytes().to_vec(), "application/openmetrics-text; version=1.0.0");
-        let (batch, error) =
-            take_apart(&fetched, &runtime, &identity, &mut state, circumstances(now), &mut Vec::new());
+        let (batch, error) = take_apart(&fetched, &runtime, &identity, &mut state, circumstances(now), &mut Vec::new());
         assert!(error.is_none(), "{error:?}");
         let group = batch.groups().iter().find(|group| !group.exemplars.is_empty()).unwrap();
         let exemplar = &group.exemplars[0];

@@ -101,7 +101,8 @@ impl Part {
     fn build(config: &Node, context: &BuildContext) -> Result<Self, ComponentError> {
         let name = config.get("probe").and_then(Node::as_text).unwrap_or_default();
         let probe = PROBES.lock().get(name).cloned().ok_or_else(|| ComponentError::new("no such probe"))?;
-        let part = Self { probe, id: context.id.to_string(), config: config.clone(), port: None, asked_to_start: false };
+        let part =
+            Self { probe, id: context.id.to_string(), config: config.clone(), port: None, asked_to_start: false };
         if part.says("mode", "unbuildable") {
             return Err(ComponentError::new("cannot be made"));
         }

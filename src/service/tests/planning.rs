@@ -62,7 +62,8 @@ fn a_start_goes_from_extensions_to_receivers() {
 
 #[test]
 fn an_end_goes_the_other_way() {
-    let stops: Vec<String> = plan(&graph(BASE), &Graph::default(), &BTreeSet::new()).iter().map(|step| format!("{step:?}")).collect();
+    let stops: Vec<String> =
+        plan(&graph(BASE), &Graph::default(), &BTreeSet::new()).iter().map(|step| format!("{step:?}")).collect();
     let kinds: Vec<&str> = stops.iter().map(|stop| stop.split('(').nth(1).unwrap()).collect();
     assert_eq!(
         kinds,
@@ -102,13 +103,19 @@ fn a_changed_processor_renews_the_gates_of_the_receivers_before_it() {
 fn a_receiver_that_takes_updates_is_updated() {
     assert_eq!(steps(BASE, &BASE.replace("live: {}", "live: {word: x}")), ["update live"]);
     assert_eq!(steps(BASE, BASE), ["update live"], "the files that it names may be others");
-    assert_eq!(steps_beside_updates(BASE, &BASE.replace("feed: {}", "feed: {word: x}")), ["replace feed", "feed -> metrics:tap/1"]);
+    assert_eq!(
+        steps_beside_updates(BASE, &BASE.replace("feed: {}", "feed: {word: x}")),
+        ["replace feed", "feed -> metrics:tap/1"]
+    );
 }
 
 #[test]
 fn processors_come_and_go() {
     let without = BASE.replace("[tap/1, tap/2]", "[tap/2]");
-    assert_eq!(steps_beside_updates(BASE, &without), ["feed -> metrics:tap/2", "live -> metrics:tap/2", "stop metrics:tap/1"]);
+    assert_eq!(
+        steps_beside_updates(BASE, &without),
+        ["feed -> metrics:tap/2", "live -> metrics:tap/2", "stop metrics:tap/1"]
+    );
     assert_eq!(
         steps_beside_updates(&without, BASE),
         ["start metrics:tap/1", "metrics:tap/1 -> metrics:tap/2", "feed -> metrics:tap/1", "live -> metrics:tap/1",]

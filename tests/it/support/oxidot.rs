@@ -28,7 +28,9 @@ pub(crate) fn scrape_and_write(jobs: &str, endpoint: &str, exporter: &str) -> St
 
 /// A job with one static target.
 pub(crate) fn job(name: &str, address: &str, interval: &str) -> String {
-    format!("{{job_name: {name}, scrape_interval: {interval}, scrape_timeout: {interval}, static_configs: [{{targets: [\"{address}\"]}}]}}")
+    format!(
+        "{{job_name: {name}, scrape_interval: {interval}, scrape_timeout: {interval}, static_configs: [{{targets: [\"{address}\"]}}]}}"
+    )
 }
 
 /// A running service with a configuration file of its own.

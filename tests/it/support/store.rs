@@ -11,6 +11,8 @@ use super::samples::Samples;
 pub(crate) enum Verdict {
     /// Takes it and says so, with this status.
     Accept(u16),
+    /// Takes it and says so, but does not keep it, nor the attempt.
+    AcceptForgotten,
     /// Takes it, and closes the connection before the sender learns of it.
     AcceptUnsaid,
     /// Answers something else.
@@ -83,6 +85,11 @@ impl Store {
         Self::start(|_| Verdict::Accept(204))
     }
 
+    /// A store that takes all and keeps nothing.
+    pub(crate) fn forgetful() -> Self {
+        Self::start(|_| Verdict::AcceptForgotten)
+    }
+
     /// A store that needs `work` for each request, of which it can do several at once.
     pub(crate) fn start_slow(
         work: std::time::Duration,
@@ -132,17 +139,21 @@ fn take(request: &Request, known: &mut Known, script: &mut Script) -> Reply {
     assert!(request.header("user-agent").is_some_and(|agent| agent.starts_with("oxidot/")), "{request:?}");
     let samples = Samples::of_request(&request.body);
     let verdict = script(&Arrival { number: known.attempts.len(), samples: &samples });
-    known.attempts.push(Attempt {
+    let attempt = Attempt {
         at: Instant::now(),
         verdict: verdict.clone(),
         retry: request.header("retry-attempt").map(str::to_owned),
         body: hash(&request.body),
-    });
+    };
+    if !matches!(verdict, Verdict::AcceptForgotten) {
+        known.attempts.push(attempt);
+    }
     match verdict {
         Verdict::Accept(status) => {
             known.accepted.append(&samples);
             Reply::status(status, "")
         }
+        Verdict::AcceptForgotten => Reply::status(204, ""),
         Verdict::AcceptUnsaid => {
             known.accepted.append(&samples);
             known.unsaid.append(&samples);
