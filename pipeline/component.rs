@@ -272,17 +272,20 @@ pub enum Stability {
     Stable,
 }
 
+/// How a component of kind `T` is made of its configuration.
+pub type BuildFn<T> = fn(&Node, &BuildContext) -> Result<Box<T>, ComponentError>;
+
 /// How a factory builds its component.
 #[derive(Clone, Copy)]
 pub enum Build {
     /// A receiver.
-    Receiver(fn(&Node, &BuildContext) -> Result<Box<dyn Receiver>, ComponentError>),
+    Receiver(BuildFn<dyn Receiver>),
     /// A processor.
-    Processor(fn(&Node, &BuildContext) -> Result<Box<dyn Processor>, ComponentError>),
+    Processor(BuildFn<dyn Processor>),
     /// An exporter.
-    Exporter(fn(&Node, &BuildContext) -> Result<Box<dyn Exporter>, ComponentError>),
+    Exporter(BuildFn<dyn Exporter>),
     /// An extension.
-    Extension(fn(&Node, &BuildContext) -> Result<Box<dyn Extension>, ComponentError>),
+    Extension(BuildFn<dyn Extension>),
 }
 
 /// Describes a component and builds it: constant data, listed in the program's one table.

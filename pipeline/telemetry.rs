@@ -105,6 +105,9 @@ struct Metric {
     cells: BTreeMap<String, Cell>,
 }
 
+/// Name, help, kind, and the cells with their labels.
+type Snapshot = (String, &'static str, Kind, Vec<(String, Cell)>);
+
 /// All metrics of the process. Clones share them.
 #[derive(Clone, Default)]
 pub struct Telemetry(Arc<Mutex<BTreeMap<String, Metric>>>);
@@ -218,7 +221,7 @@ impl Telemetry {
     /// Everything as Prometheus text 0.0.4.
     pub fn render(&self) -> String {
         // Values are read outside the lock, since a reader may itself ask for a metric.
-        let snapshot: Vec<(String, &'static str, Kind, Vec<(String, Cell)>)> = self
+        let snapshot: Vec<Snapshot> = self
             .0
             .lock()
             .iter()
