@@ -11,9 +11,12 @@ pub(super) fn convert(exemplar: &exposition::Exemplar<'_>, point: u32, time: i64
     exemplar.labels(&mut labels);
     let trace_id = labels.get("trace_id").and_then(|text| hex(text, 16));
     let span_id = labels.get("span_id").and_then(|text| hex(text, 8));
-    let others = labels
-        .iter()
-        .filter(|(name, _)| !(*name == "trace_id" && trace_id.is_some()) && !(*name == "span_id" && span_id.is_some()));
+    let is_id = |name: &str| match name {
+        "trace_id" => trace_id.is_some(),
+        "span_id" => span_id.is_some(),
+        _ => false,
+    };
+    let others = labels.iter().filter(|(name, _)| !is_id(name));
     let attributes = Attributes::from_pairs(others);
     Exemplar {
         point,

@@ -1,4 +1,4 @@
-#![expect(clippy::unwrap_used, reason = "tests")]
+#![expect(clippy::unwrap_used, clippy::print_stderr, reason = "tests, which say what they skip")]
 
 use super::fetch::Fetched;
 use super::job::JobRuntime;
