@@ -45,7 +45,7 @@ pub enum RunError {
     },
     /// The service could not start, or failed. It is in the log already if that is installed.
     #[error(transparent)]
-    Service(#[from] ServiceError),
+    Service(#[from] Box<ServiceError>),
 }
 
 /// Reads the configuration that a command line names, now and at each reload.
@@ -192,7 +192,7 @@ pub fn run(options: Options) -> Result<(), RunError> {
             () = log.keep_reporting() => Ok(()),
             () = show(example, &telemetry) => Ok(()),
         };
-        result.map_err(RunError::Service)
+        result.map_err(|error| RunError::Service(Box::new(error)))
     })
 }
 

@@ -24,7 +24,10 @@ fn graph(text: &str) -> Graph {
 
 /// Configurations that reloads find, one after the other.
 #[derive(Clone, Default)]
-struct Prepared(Arc<parking_lot::Mutex<(VecDeque<Result<Graph, String>>, usize)>>);
+struct Prepared(Arc<parking_lot::Mutex<(Loads, usize)>>);
+
+/// What reloads will find.
+type Loads = VecDeque<Result<Graph, String>>;
 
 impl Source for Prepared {
     type Error = String;

@@ -15,7 +15,7 @@ fn logging(config: &LogsConfig, write: impl FnOnce(&Log)) -> String {
 }
 
 fn without_time(line: &str) -> String {
-    line.splitn(2, '\t').nth(1).unwrap().to_owned()
+    line.split_once('\t').unwrap().1.to_owned()
 }
 
 #[test]
