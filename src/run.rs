@@ -6,7 +6,7 @@ use crate::config::{
     DefaultConfig, HttpAnswer, Loaded, Providers, ServiceConfig, TelemetryConfig, UriReader, Warning, load,
 };
 use crate::default_config::{DefaultService, STATUS_EVERY};
-use crate::service::{DRAIN_DEADLINE, Graph, OsSignals, Service, ServiceError, Slot, Source};
+use crate::service::{DRAIN_DEADLINE, Graph, OsSignals, Service, ServiceError, Slot, Source, panic_text};
 use crate::telemetry::{Log, LogError, instance_id, own_metrics, register};
 use net::auth::Authenticators;
 use net::client::{ClientSettings, HttpClient, ProxySettings, Request};
@@ -231,6 +231,6 @@ async fn show(example: Option<DefaultService>, telemetry: &Telemetry) {
 fn log_panics() {
     std::panic::set_hook(Box::new(|panic| {
         let place = panic.location().map(ToString::to_string).unwrap_or_default();
-        tracing::error!(place, "A task panicked: {}", panic.payload_as_str().unwrap_or("without a message"));
+        tracing::error!(place, "A task panicked: {}", panic_text(panic.payload()));
     }));
 }

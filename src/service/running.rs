@@ -9,6 +9,7 @@ use pipeline::component::{ComponentError, ServiceStatus};
 use pipeline::config::Node;
 use pipeline::stop::StopSource;
 use pipeline::{Gate, Input, Output};
+use std::any::Any;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::pin::Pin;
 use std::sync::Arc;
@@ -305,7 +306,12 @@ impl Running {
             }
             Ok((_, Err(Failure::Run(cause)))) => failed(&slot, cause),
             Err(error) if error.is_cancelled() => Outcome::Fine,
-            Err(error) => failed(&slot, ComponentError::new(format!("panicked: {}", panic_text(error)))),
+            Err(error) => {
+                let said = error
+                    .try_into_panic()
+                    .map_or_else(|error| error.to_string(), |payload| panic_text(payload.as_ref()).to_owned());
+                failed(&slot, ComponentError::new(format!("panicked: {said}")))
+            }
         };
         self.forget_if_gone(&slot);
         Some((slot, outcome))
@@ -378,13 +384,7 @@ fn failed(slot: &Slot, cause: ComponentError) -> Outcome {
 }
 
 /// What a panic said.
-fn panic_text(error: JoinError) -> String {
-    match error.try_into_panic() {
-        Ok(payload) => payload
-            .downcast_ref::<&str>()
-            .map(ToString::to_string)
-            .or_else(|| payload.downcast_ref::<String>().cloned())
-            .unwrap_or_else(|| "without a message".to_owned()),
-        Err(error) => error.to_string(),
-    }
+pub fn panic_text(payload: &(dyn Any + Send)) -> &str {
+    let text = payload.downcast_ref::<&str>().copied();
+    text.or_else(|| payload.downcast_ref::<String>().map(String::as_str)).unwrap_or("without a message")
 }
