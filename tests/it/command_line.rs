@@ -148,13 +148,13 @@ fn the_environment_variable_of_adot_replaces_files_and_settings() {
 #[test]
 fn feature_gates_are_known_or_refused() {
     let (_directory, path) = file(CONFIG);
-    let known = "--feature-gates=-pkg.translator.prometheus.NormalizeName";
+    let known = "--feature-gates=exporter.prometheusremotewritexporter.RetryOn429";
     let (code, _, stderr) = run(&mut command(&["validate", "--config", &path, known]));
     assert_eq!(code, Some(0), "{stderr}");
-    let unknown = "--feature-gates=pkg.translator.prometheus.NormalizeNam";
+    let unknown = "--feature-gates=exporter.prometheusremotewritexporter.RetryOn42";
     let (code, _, stderr) = run(&mut command(&["validate", "--config", &path, unknown]));
     assert_eq!(code, Some(1));
-    assert!(stderr.contains("pkg.translator.prometheus.NormalizeName"), "{stderr}");
+    assert!(stderr.contains("did you mean") && stderr.contains("RetryOn429"), "{stderr}");
 }
 
 #[test]

@@ -62,11 +62,14 @@ impl Scene {
             .env("TARGET_FILES", self.directory.path().join("*.json"))
             .env("SD_URL", format!("http://127.0.0.1:{}/", self.discovery.port()))
             .env("REMOTE_WRITE_URL", self.store.url())
+            .env("PAGE_ENDPOINT", format!("127.0.0.1:{page}"))
             .env("HEALTH_ENDPOINT", format!("127.0.0.1:{health}"))
             .env("HOSTNAME", "the-host")
             .env("SCRAPE_INTERVAL", "1s")
             .env("SCRAPE_TIMEOUT", "1s");
-        let mut set = |setting: String| drop(command.args(["--set", &setting]));
+        let mut set = |setting: String| {
+            command.args(["--set", &setting]);
+        };
         let quickly = || "receivers.prometheus.config.global.scrape_interval=1s".to_owned();
         let health_here = || format!("extensions.health_check.endpoint=127.0.0.1:{health}");
         let receiver_here = || format!("receivers.prometheusremotewrite.endpoint=127.0.0.1:{receiver}");

@@ -10,13 +10,10 @@ pub(crate) const TEXT: &str = "text/plain; version=0.0.4; charset=utf-8";
 /// OpenMetrics.
 pub(crate) const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
-type Write = Box<dyn Fn(u64) -> String + Send>;
-
 /// A running target; it refuses connections once dropped.
 pub(crate) struct Target {
     server: Server,
     scrapes: Arc<AtomicU64>,
-    write: Arc<Mutex<Write>>,
 }
 
 impl Target {
@@ -37,24 +34,18 @@ impl Target {
 
     fn of(port: Option<u16>, content_type: &'static str, page: impl Fn(u64) -> String + Send + 'static) -> Self {
         let scrapes = Arc::new(AtomicU64::new(0));
-        let write: Arc<Mutex<Write>> = Arc::new(Mutex::new(Box::new(page)));
-        let (count, writes) = (Arc::clone(&scrapes), Arc::clone(&write));
+        let (count, page) = (Arc::clone(&scrapes), Mutex::new(page));
         let handle = move |request: super::http::Request| {
             assert_eq!(request.path, "/metrics");
             let number = count.fetch_add(1, Ordering::SeqCst) + 1;
-            let body = (writes.lock().unwrap())(number).into_bytes();
+            let body = (page.lock().unwrap())(number).into_bytes();
             Reply::Answer { status: 200, headers: vec![("Content-Type", content_type.to_owned())], body }
         };
         let server = match port {
             Some(port) => Server::start_on(port, handle),
             None => Server::start(handle),
         };
-        Self { server, scrapes, write }
-    }
-
-    /// Shows another page from now on.
-    pub(crate) fn change(&self, page: impl Fn(u64) -> String + Send + 'static) {
-        *self.write.lock().unwrap() = Box::new(page);
+        Self { server, scrapes }
     }
 
     pub(crate) fn port(&self) -> u16 {

@@ -30,20 +30,10 @@ impl Verdict {
     }
 }
 
-/// What the script decides by.
-#[derive(Debug)]
-pub(crate) struct Arrival<'a> {
-    /// Requests before this one.
-    pub(crate) number: usize,
-    /// Its samples.
-    pub(crate) samples: &'a Samples,
-}
-
 /// An attempt to deliver, as the store saw it.
 #[derive(Debug, Clone)]
 pub(crate) struct Attempt {
     pub(crate) at: Instant,
-    pub(crate) verdict: Verdict,
     /// The `Retry-Attempt` header.
     pub(crate) retry: Option<String>,
     /// A number that is the same for the same body.
@@ -65,7 +55,8 @@ pub(crate) struct Known {
     under_way: usize,
 }
 
-type Script = Box<dyn FnMut(&Arrival<'_>) -> Verdict + Send>;
+/// Decides by the number of requests that came before.
+type Script = Box<dyn FnMut(usize) -> Verdict + Send>;
 
 /// A running store; gone when dropped.
 pub(crate) struct Store {
@@ -76,7 +67,7 @@ pub(crate) struct Store {
 
 impl Store {
     /// A store that decides by `script`.
-    pub(crate) fn start(script: impl FnMut(&Arrival<'_>) -> Verdict + Send + 'static) -> Self {
+    pub(crate) fn start(script: impl FnMut(usize) -> Verdict + Send + 'static) -> Self {
         Self::start_slow(std::time::Duration::ZERO, script)
     }
 
@@ -91,10 +82,7 @@ impl Store {
     }
 
     /// A store that needs `work` for each request, of which it can do several at once.
-    pub(crate) fn start_slow(
-        work: std::time::Duration,
-        script: impl FnMut(&Arrival<'_>) -> Verdict + Send + 'static,
-    ) -> Self {
+    pub(crate) fn start_slow(work: std::time::Duration, script: impl FnMut(usize) -> Verdict + Send + 'static) -> Self {
         let known = Arc::new(Mutex::new(Known::default()));
         let script: Arc<Mutex<Script>> = Arc::new(Mutex::new(Box::new(script)));
         let (kept, decides) = (Arc::clone(&known), Arc::clone(&script));
@@ -113,7 +101,7 @@ impl Store {
     }
 
     /// Decides by another script from now on.
-    pub(crate) fn change(&self, script: impl FnMut(&Arrival<'_>) -> Verdict + Send + 'static) {
+    pub(crate) fn change(&self, script: impl FnMut(usize) -> Verdict + Send + 'static) {
         *self.script.lock().unwrap() = Box::new(script);
     }
 
@@ -138,10 +126,9 @@ fn take(request: &Request, known: &mut Known, script: &mut Script) -> Reply {
     assert_eq!(request.header("x-prometheus-remote-write-version"), Some("0.1.0"));
     assert!(request.header("user-agent").is_some_and(|agent| agent.starts_with("oxidot/")), "{request:?}");
     let samples = Samples::of_request(&request.body);
-    let verdict = script(&Arrival { number: known.attempts.len(), samples: &samples });
+    let verdict = script(known.attempts.len());
     let attempt = Attempt {
         at: Instant::now(),
-        verdict: verdict.clone(),
         retry: request.header("retry-attempt").map(str::to_owned),
         body: hash(&request.body),
     };
