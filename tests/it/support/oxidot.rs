@@ -59,11 +59,6 @@ impl Oxidot {
         Self { program, directory, own_port }
     }
 
-    /// The directory of its configuration file.
-    pub(crate) fn directory(&self) -> &Path {
-        self.directory.path()
-    }
-
     /// Its configuration file.
     pub(crate) fn config_file(&self) -> PathBuf {
         self.directory.path().join("config.yaml")
