@@ -8,7 +8,7 @@ pub(crate) const SAMPLES: usize = 1_000;
 /// The text of the page at a moment; other moments have other numbers of about the same length.
 pub(crate) fn page(moment: usize) -> String {
     let mut text = String::new();
-    let mut line = |text: &mut String, arguments: std::fmt::Arguments<'_>| {
+    let line = |text: &mut String, arguments: std::fmt::Arguments<'_>| {
         // Writing to a text cannot fail.
         text.write_fmt(arguments).unwrap_or_default();
     };
