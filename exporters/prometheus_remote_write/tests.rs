@@ -18,10 +18,15 @@ mod delivery;
 mod encoding;
 mod settings;
 
+/// Labels in the order sent.
+type LabelPairs = Vec<(String, String)>;
+/// Milliseconds and values.
+type Samples = Vec<(i64, f64)>;
+
 /// What a store reads from a request.
 #[derive(Debug, Default)]
 pub(super) struct Received {
-    pub(super) series: Vec<(Vec<(String, String)>, Vec<(i64, f64)>)>,
+    pub(super) series: Vec<(LabelPairs, Samples)>,
     pub(super) histograms: usize,
     pub(super) exemplars: usize,
     pub(super) metadata: Vec<String>,
