@@ -7,11 +7,14 @@
 //! Series are kept on pages: up to [`PAGE`] series of one origin, whose [`SeriesTable`] is the same `Arc` from
 //! request to request. Pages only grow at their end, so places stay valid; a new series costs a new table of its
 //! page, not of everything its sender ever sent.
+//!
+//! Senders also keep their order. The place after the last one is therefore looked at first: that is memory which
+//! the processor has fetched already, while a look into the hash table costs two or three waits for memory.
 
 use std::collections::HashMap;
-use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::Arc;
 
+use hashbrown::HashTable;
 use pipeline::value::Exemplar;
 use pipeline::{AttributesBuilder, Origin, Series, SeriesTable};
 use prometheus::remote_write::wire::{FamilyMetadata, TimeSeries};
@@ -27,7 +30,7 @@ const PAGE: usize = 1024;
 const IDLE: u32 = 360;
 /// How often idle series are looked for, in seconds: a pass over a million entries takes about 10 ms.
 const SWEEP_EVERY: u32 = 60;
-/// The most series that are remembered. With about 32 bytes each this is 640 MB, at a point where the series
+/// The most series that are remembered. With about 35 bytes each this is 700 MB, at a point where the series
 /// themselves take several times as much. Beyond it the cache starts over, which costs time but loses nothing.
 const MAX_SERIES: usize = 20_000_000;
 
@@ -40,17 +43,10 @@ const MAX_WAITING: usize = 4096;
 pub(super) type Key = u128;
 
 /// Where a series stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub(super) struct Place {
     pub(super) page: u32,
     pub(super) index: u32,
-}
-
-#[derive(Clone, Copy, Debug)]
-struct Remembered {
-    place: Place,
-    /// When it was last sent, in seconds on the caller's clock.
-    seen: u32,
 }
 
 /// An exemplar that came without a sample.
@@ -61,42 +57,29 @@ pub(super) struct WaitingExemplar {
     pub(super) exemplar: Exemplar,
 }
 
-/// Keys are hashes already.
-#[derive(Clone, Copy, Debug, Default)]
-struct KeyHasher(u64);
-
-impl Hasher for KeyHasher {
-    fn write(&mut self, bytes: &[u8]) {
-        for byte in bytes {
-            self.0 = self.0.rotate_left(8) ^ u64::from(*byte);
-        }
-    }
-
-    fn write_u128(&mut self, key: u128) {
-        self.0 = key as u64;
-    }
-
-    fn finish(&self) -> u64 {
-        self.0
-    }
-}
-
-/// Some series of one origin.
-#[derive(Debug)]
+/// Some series of one origin. The lists go along with each other.
+#[derive(Debug, Default)]
 struct Page {
     /// `None` while the page is free.
     origin: Option<Arc<Origin>>,
     series: Vec<Arc<Series>>,
+    keys: Vec<Key>,
+    /// When each was last sent, in seconds on the caller's clock.
+    seen: Vec<u32>,
     /// `None` while `series` has grown since.
     table: Option<Arc<SeriesTable>>,
-    /// How many places somebody remembers; only during a sweep.
+    /// How many of the series are remembered; the others have [`GONE`] for a key.
     remembered: usize,
 }
+
+/// The key of a series that was let go while its neighbours are kept. No labels have it, but for one set in 2^128.
+const GONE: Key = 0;
 
 /// The cache of one receiver.
 #[derive(Debug)]
 pub(super) struct SeriesCache {
-    places: HashMap<Key, Remembered, BuildHasherDefault<KeyHasher>>,
+    /// Places by the keys on their pages.
+    places: HashTable<Place>,
     pages: Vec<Page>,
     free: Vec<u32>,
     /// The page that takes new series, by the slot of the origin.
@@ -116,7 +99,7 @@ impl Default for SeriesCache {
         // The seed is a secret of this process, so that nobody can prepare two label sets with one hash.
         let seed = std::hash::RandomState::new().hash_one(0u64);
         Self {
-            places: HashMap::default(),
+            places: HashTable::new(),
             pages: Vec::new(),
             free: Vec::new(),
             open: HashMap::new(),
@@ -144,12 +127,22 @@ impl SeriesCache {
         xxhash_rust::xxh3::xxh3_128_with_seed(labels, self.seed) ^ u128::from(histogram)
     }
 
-    /// The place of a series that has been seen before.
+    /// The place of a series that has been seen before. `expected` is where it stands if the sender keeps its order.
     #[inline]
-    pub(super) fn find(&mut self, key: Key, now: u32) -> Option<Place> {
-        let remembered = self.places.get_mut(&key)?;
-        remembered.seen = now;
-        Some(remembered.place)
+    pub(super) fn find(&mut self, key: Key, expected: Place, now: u32) -> Option<Place> {
+        let place = match self.pages.get(expected.page as usize)?.keys.get(expected.index as usize) {
+            Some(there) if *there == key => expected,
+            _ => self.place(key)?,
+        };
+        let page = self.pages.get_mut(place.page as usize)?;
+        *page.seen.get_mut(place.index as usize)? = now;
+        Some(place)
+    }
+
+    /// The place of a known series, which does not count as seen by this.
+    pub(super) fn place(&self, key: Key) -> Option<Place> {
+        let pages = &self.pages;
+        self.places.find(key as u64, |place| key_at(pages, *place) == key).copied()
     }
 
     /// Reads the labels of a series that has not been seen before, and remembers it.
@@ -162,19 +155,11 @@ impl SeriesCache {
             self.open.insert(slot, page);
             page
         });
-        let index = self.pages.get_mut(page as usize).map_or(0, |page| {
-            page.table = None;
-            page.series.push(series);
-            (page.series.len() - 1) as u32
-        });
+        let index = self.pages.get_mut(page as usize).map_or(0, |page| page.push(series, key, now));
         let place = Place { page, index };
-        self.places.insert(key, Remembered { place, seen: now });
+        let pages = &self.pages;
+        self.places.insert_unique(key as u64, place, |place| key_at(pages, *place) as u64);
         Ok(place)
-    }
-
-    /// The place of a known series, which does not count as seen by this.
-    pub(super) fn place(&self, key: Key) -> Option<Place> {
-        self.places.get(&key).map(|remembered| remembered.place)
     }
 
     /// Keeps an exemplar for a later request; false if it has waited too long or too many wait.
@@ -224,7 +209,7 @@ impl SeriesCache {
     }
 
     fn new_page(&mut self, origin: Arc<Origin>) -> u32 {
-        let page = Page { origin: Some(origin), series: Vec::new(), table: None, remembered: 0 };
+        let page = Page { origin: Some(origin), ..Page::default() };
         if let Some(at) = self.free.pop()
             && let Some(place) = self.pages.get_mut(at as usize)
         {
@@ -237,19 +222,24 @@ impl SeriesCache {
 
     fn sweep(&mut self, now: u32) {
         let before = self.places.len();
-        let pages = &mut self.pages;
-        pages.iter_mut().for_each(|page| page.remembered = 0);
-        self.places.retain(|_, remembered| {
-            let keep = now.saturating_sub(remembered.seen) < IDLE;
-            if keep && let Some(page) = pages.get_mut(remembered.place.page as usize) {
-                page.remembered += 1;
+        for (number, page) in (0u32..).zip(&mut self.pages) {
+            for (index, (key, seen)) in (0u32..).zip(page.keys.iter_mut().zip(&page.seen)) {
+                if *key == GONE || now.saturating_sub(*seen) < IDLE {
+                    continue;
+                }
+                if let Ok(entry) = self.places.find_entry(*key as u64, |place| *place == Place { page: number, index })
+                {
+                    entry.remove();
+                }
+                *key = GONE;
+                page.remembered -= 1;
             }
-            keep
-        });
+        }
         if self.places.len() < before {
             self.close_gaps();
             if self.places.capacity() > 4 * self.places.len() {
-                self.places.shrink_to_fit();
+                let pages = &self.pages;
+                self.places.shrink_to_fit(|place| key_at(pages, *place) as u64);
             }
         }
         self.families.sweep(now);
@@ -258,35 +248,24 @@ impl SeriesCache {
     /// Frees pages that nobody needs, and packs those that are more than half empty: what a page holds cannot be
     /// let go one by one, since places are counted from its beginning.
     fn close_gaps(&mut self) {
-        let mut packed: HashMap<u32, Vec<Arc<Series>>> = HashMap::new();
-        for (at, page) in (0u32..).zip(&mut self.pages) {
+        for (number, page) in (0u32..).zip(&mut self.pages) {
             let Some(origin) = &page.origin else { continue };
             if page.remembered == 0 {
-                if self.open.get(&origin.slot().id) == Some(&at) {
+                if self.open.get(&origin.slot().id) == Some(&number) {
                     self.open.remove(&origin.slot().id);
                 }
-                *page = Page { origin: None, series: Vec::new(), table: None, remembered: 0 };
-                self.free.push(at);
+                *page = Page::default();
+                self.free.push(number);
             } else if page.remembered * 2 < page.series.len() {
-                packed.insert(at, Vec::with_capacity(page.remembered));
-            }
-        }
-        if packed.is_empty() {
-            return;
-        }
-        for remembered in self.places.values_mut() {
-            let place = &mut remembered.place;
-            let Some(kept) = packed.get_mut(&place.page) else { continue };
-            let series = self.pages.get(place.page as usize).and_then(|page| page.series.get(place.index as usize));
-            if let Some(series) = series {
-                place.index = kept.len() as u32;
-                kept.push(Arc::clone(series));
-            }
-        }
-        for (at, series) in packed {
-            if let Some(page) = self.pages.get_mut(at as usize) {
-                page.series = series;
-                page.table = None;
+                let old = std::mem::take(page);
+                page.origin = old.origin;
+                let series = old.series.into_iter().zip(old.keys).zip(old.seen);
+                for (index, ((series, key), seen)) in (0u32..).zip(series).filter(|(_, ((_, key), _))| *key != GONE) {
+                    let before = Place { page: number, index };
+                    if let Some(place) = self.places.find_mut(key as u64, |place| *place == before) {
+                        place.index = page.push(series, key, seen);
+                    }
+                }
             }
         }
     }
@@ -296,4 +275,21 @@ impl SeriesCache {
     pub(super) fn pages(&self) -> usize {
         self.pages.iter().filter(|page| page.origin.is_some()).count()
     }
+}
+
+impl Page {
+    /// Adds a series at the end; its index.
+    fn push(&mut self, series: Arc<Series>, key: Key, now: u32) -> u32 {
+        self.table = None;
+        self.series.push(series);
+        self.keys.push(key);
+        self.seen.push(now);
+        self.remembered += 1;
+        (self.series.len() - 1) as u32
+    }
+}
+
+fn key_at(pages: &[Page], place: Place) -> Key {
+    let page = pages.get(place.page as usize);
+    page.and_then(|page| page.keys.get(place.index as usize)).copied().unwrap_or(GONE)
 }

@@ -49,7 +49,15 @@ pub(super) fn read(
 ) -> Result<Taken, DecodeError> {
     cache.tidy(now);
     let waiting = std::mem::take(&mut cache.waiting);
-    let mut reading = Reading { cache, now, groups: Vec::new(), by_page: Vec::new(), waiting, taken: Taken::default() };
+    let mut reading = Reading {
+        cache,
+        now,
+        groups: Vec::new(),
+        by_page: Vec::new(),
+        expected: Place::default(),
+        waiting,
+        taken: Taken::default(),
+    };
     for (number, field) in Fields::of(body).enumerate() {
         let others = match field {
             Field::Plain { labels, encoded, whole } => {
@@ -76,6 +84,8 @@ struct Group {
 struct Reading<'c> {
     cache: &'c mut SeriesCache,
     now: u32,
+    /// Where the next series stands if the sender keeps its order.
+    expected: Place,
     groups: Vec<Group>,
     /// Index in `groups` by page, plus one; 0 for none.
     by_page: Vec<u32>,
@@ -85,11 +95,18 @@ struct Reading<'c> {
 }
 
 impl Reading<'_> {
+    #[inline]
+    fn find(&mut self, key: Key) -> Option<Place> {
+        let place = self.cache.find(key, self.expected, self.now)?;
+        self.expected = Place { index: place.index + 1, ..place };
+        Some(place)
+    }
+
     /// Takes a series that is known and has float samples only. False if the full decoder has to look at it.
     #[inline]
     fn plain(&mut self, labels: &[u8], encoded: &[u8]) -> bool {
         let key = self.cache.key(labels, false);
-        let Some(place) = self.cache.find(key, self.now) else { return false };
+        let Some(place) = self.find(key) else { return false };
         let group = self.group(place.page);
         let before = group.points.len();
         for sample in samples(encoded) {
@@ -130,7 +147,7 @@ impl Reading<'_> {
 
     fn series(&mut self, sent: &TimeSeries<'_>, labels: Option<&[u8]>) {
         let key = self.key(sent, labels);
-        let place = match self.cache.find(key, self.now) {
+        let place = match self.find(key) {
             Some(place) => place,
             None => match self.cache.learn(key, sent, self.now) {
                 Ok(place) => place,
