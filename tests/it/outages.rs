@@ -73,9 +73,11 @@ fn assert_scrapes_are_whole(samples: &Samples) {
 #[test]
 fn a_store_that_is_unavailable_for_a_while_gets_everything_afterwards() {
     let started = Instant::now();
-    let store = Store::start(move |_| match started.elapsed() < Duration::from_secs(4) {
-        true => Verdict::refuse(503, "the ingester is restarting"),
-        false => Verdict::Accept(200),
+    let store = Store::start(move |number| match (started.elapsed() < Duration::from_secs(4), number % 3) {
+        (true, 0) => Verdict::refuse(503, "the ingester is restarting"),
+        (true, 1) => Verdict::refuse(500, "internal error"),
+        (true, _) => Verdict::refuse(502, "bad gateway"),
+        (false, _) => Verdict::Accept(200),
     });
     let mut scene = Scene::start(store, SERIES, QUICK);
     scene.oxidot.wait_for_log("The store accepts requests again.");
