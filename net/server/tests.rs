@@ -276,9 +276,8 @@ async fn what_has_begun_is_finished_before_stopping() {
     busy.write_all(GET).await.unwrap();
     until(|| begun.load(Ordering::SeqCst) == 1).await;
     server.begin_stop();
-    // The idle connection is closed at once, and nobody new is let in.
+    // The idle connection is closed at once. (Whether the port is free cannot be asked: another test may have it by now.)
     assert_eq!(idle.read(&mut [0; 10]).await.unwrap(), 0);
-    assert!(TcpStream::connect(server.address).await.is_err());
     go.notify_one();
     let mut answer = String::new();
     busy.read_to_string(&mut answer).await.unwrap();
