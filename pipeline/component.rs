@@ -1,8 +1,8 @@
 //! What a component is: the traits it implements, the factory that describes and builds it, and the
 //! context it runs in.
 //!
-//! A component goes through three steps, each with its own rule. *Validate* reads configuration and does
-//! no I/O. *Build* makes the object and spawns nothing. *Start* may bind, open and connect, and its
+//! A component goes through three steps, each with its own rule. *Validate* reads configuration, with what that names
+//! as a part of itself, and opens nothing else. *Build* makes the object and spawns nothing. *Start* may bind, open and connect, and its
 //! failure stops the service from starting; *run* then owns the component until it ends.
 //!
 //! Only receivers and extensions are told to stop. Processors and exporters end when their input closes
@@ -303,7 +303,7 @@ pub struct Factory {
     pub stability: Stability,
     /// Whether a running instance takes a new configuration and keeps its state.
     pub live_update: bool,
-    /// Checks a configuration without I/O; reports everything that is wrong.
+    /// Checks a configuration; reports everything that is wrong. Reads files only where they are a part of it.
     pub validate: fn(&Node) -> Result<(), ConfigErrors>,
     /// Makes the component without spawning.
     pub build: Build,

@@ -90,7 +90,7 @@ impl PrometheusConfig {
         };
         let strategy = TranslationStrategy::from_settings(strategy, self.add_metric_suffixes.unwrap_or(true));
         // The Collector keeps runs of underscores here, unlike in remote write.
-        let namer = LabelNamer { preserve_multiple_underscores: true, ..LabelNamer::prometheus_exporter(strategy) };
+        let namer = LabelNamer::prometheus_exporter(strategy);
         let const_labels = self.const_labels.iter().map(|(name, value)| (name.as_str(), value.as_str()));
         let const_labels = sanitize_external_labels(const_labels, &namer)
             .map_err(|_| ("const_labels", "a label has no name, no value, or a name of underscores".to_owned()))?;

@@ -4,8 +4,8 @@ use pipeline::value::Exemplar;
 use prometheus::number::{format_openmetrics_float, push_go_float};
 
 use super::page::PageForm;
-use super::rules::text as attribute_text;
 use super::text::{is_quoted, push_quoted, put};
+use prometheus::translate::attribute_text;
 
 /// The most characters that the labels of an exemplar may have together (OpenMetrics 1.0, exemplars).
 const MAX_EXEMPLAR: usize = 128;
@@ -99,7 +99,8 @@ fn put_exemplar(out: &mut String, exemplar: &Exemplar) {
             labels.push((name.to_owned(), hex(id)));
         }
     }
-    let attributes = exemplar.attributes.iter().map(|(key, value)| (super::text::legacy(key), attribute_text(value)));
+    let attributes =
+        exemplar.attributes.iter().map(|(key, value)| (super::text::legacy(key), attribute_text(value).into_owned()));
     let with_attributes: Vec<_> = labels.iter().cloned().chain(attributes).collect();
     let length: usize = with_attributes.iter().map(|(name, value)| name.chars().count() + value.chars().count()).sum();
     if length <= MAX_EXEMPLAR {

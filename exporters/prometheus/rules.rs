@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use pipeline::model::Source;
-use pipeline::{AttributeValue, Attributes, Family, FamilyKind, Origin, Part, Series, Temporality};
+use pipeline::{Attributes, Family, FamilyKind, Origin, Part, Series, Temporality};
 use prometheus::number::format_go_float;
 use prometheus::translate::label_set::{Identity, LabelRules, ScopeInfo, label_set};
 use prometheus::translate::target_info::{TargetInfoRules, target_info_labels};
-use prometheus::translate::{MetricNamer, NamedKind};
+use prometheus::translate::{MetricNamer, NamedKind, attribute_texts, text_pairs};
 
 /// Labels, sorted by name.
 pub(super) type LabelList = Vec<(String, String)>;
@@ -71,13 +71,14 @@ impl Rules {
     pub(super) fn series_labels(&self, series: &Series, keeps_names: bool) -> Option<LabelList> {
         let namer = if keeps_names { None } else { self.labels.namer };
         let rules = LabelRules { namer, disable_scope_info: true, ..LabelRules::default() };
-        label_set(&rules, [], &ScopeInfo::default(), pairs(&texts(&series.attributes)), []).ok()
+        label_set(&rules, [], &ScopeInfo::default(), text_pairs(&attribute_texts(&series.attributes)), []).ok()
     }
 
     /// Labels of an origin together with further attributes.
     pub(super) fn labels(&self, origin: &Origin, attributes: &Attributes) -> Option<LabelList> {
-        let (resource, scope) = (texts(&origin.resource.attributes), texts(&origin.scope.attributes));
-        let scope_attributes: Vec<(&str, &str)> = pairs(&scope).collect();
+        let (resource, scope) =
+            (attribute_texts(&origin.resource.attributes), attribute_texts(&origin.scope.attributes));
+        let scope_attributes: Vec<(&str, &str)> = text_pairs(&scope).collect();
         let scope = ScopeInfo {
             name: &origin.scope.name,
             version: &origin.scope.version,
@@ -90,8 +91,8 @@ impl Rules {
             disable_scope_info: keeps || self.labels.disable_scope_info,
             ..self.labels.clone()
         };
-        let (own, shared) = (texts(attributes), texts(&origin.labels));
-        label_set(&rules, pairs(&resource), &scope, pairs(&shared).chain(pairs(&own)), []).ok()
+        let (own, shared) = (attribute_texts(attributes), attribute_texts(&origin.labels));
+        label_set(&rules, text_pairs(&resource), &scope, text_pairs(&shared).chain(text_pairs(&own)), []).ok()
     }
 
     /// Name and type of a series, or why it is not shown.
@@ -121,14 +122,14 @@ impl Rules {
         if self.keeps_names(origin.source) {
             return None;
         }
-        let mut resource = texts(&origin.resource.attributes);
+        let mut resource = attribute_texts(&origin.resource.attributes);
         if let Some(scraped) = scraped {
-            resource.extend(texts(&scraped.attributes));
+            resource.extend(attribute_texts(&scraped.attributes));
         }
-        let identity = Identity::of(pairs(&resource));
+        let identity = Identity::of(text_pairs(&resource));
         let target = (identity.job()?.into_owned(), identity.instance()?.to_owned());
         // The rule asks only whether there is a time at all.
-        let labels = target_info_labels(&self.target_info, pairs(&resource), 1).ok()??;
+        let labels = target_info_labels(&self.target_info, text_pairs(&resource), 1).ok()??;
         let name: Arc<str> = self.target_info.name().into();
         let family = Family {
             name: Arc::clone(&name),
@@ -202,26 +203,4 @@ fn named_kind(family: &Family) -> NamedKind {
         // OTLP has the last two as gauges.
         FamilyKind::Gauge | FamilyKind::Unknown | FamilyKind::GaugeHistogram => NamedKind::Gauge,
     }
-}
-
-/// An attribute's value as label text.
-pub(super) fn text(value: AttributeValue<'_>) -> String {
-    match value {
-        AttributeValue::Str(text) => text.to_owned(),
-        AttributeValue::Bool(value) => value.to_string(),
-        AttributeValue::Int(value) => value.to_string(),
-        AttributeValue::Double(value) => format_go_float(value),
-        AttributeValue::Bytes(bytes) | AttributeValue::Encoded(bytes) => {
-            bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-        }
-        AttributeValue::Empty => String::new(),
-    }
-}
-
-fn texts(attributes: &Attributes) -> LabelList {
-    attributes.iter().map(|(key, value)| (key.to_owned(), text(value))).collect()
-}
-
-fn pairs(texts: &LabelList) -> impl Iterator<Item = (&str, &str)> + Clone {
-    texts.iter().map(|(key, value)| (key.as_str(), value.as_str()))
 }

@@ -3,23 +3,19 @@
 //! Each point goes to the shard of its series, where it is appended in wire form to a window that is
 //! compressed as it fills. What comes out are sealed requests: exactly the bytes to POST.
 
-use super::labels::{LabelTables, Pieces, Untranslatable};
+use super::labels::{LabelTables, Untranslatable};
 use super::metrics::Metrics;
+use super::sample::{STALE, Timestamp, append_sample, append_sample_body, sent_value};
+use super::table::{Form, Trail};
 use super::translation::Translation;
 use super::whole;
 use bytes::Bytes;
-use pipeline::{Acks, Exemplar, MetricBatch, Origin, Point, PointGroup, Series, Slot, Value};
+use pipeline::{Acks, Exemplar, MetricBatch, Origin, Point, PointGroup, Series, Slot, Source, Value};
 use prometheus::remote_write::SnappyBlockWriter;
 use prometheus::remote_write::wire::v1::{put_histogram, put_series};
 use std::collections::VecDeque;
 use std::sync::Arc;
 use tokio::time::Instant;
-
-/// Prometheus' staleness marker: a NaN with these bits.
-pub(super) const STALE: f64 = f64::from_bits(0x7ff0_0000_0000_0002);
-
-/// Every other NaN is sent as this one, as Prometheus does, so that none is taken for a marker.
-const NORMAL_NAN: f64 = f64::from_bits(0x7ff8_0000_0000_0001);
 
 /// When a request is full.
 #[derive(Clone, Copy, Debug)]
@@ -60,6 +56,7 @@ pub(super) struct Request {
 
 struct Shard {
     writer: SnappyBlockWriter,
+    trail: Trail,
     contents: Contents,
     acks: Acks,
 }
@@ -73,6 +70,8 @@ pub(super) struct Encoder {
     shards: Vec<Shard>,
     active: usize,
     generation: u64,
+    /// Number of groups so far: tells the marks of one from those of another.
+    groups: u64,
     sealed: VecDeque<Request>,
     opened: Option<Instant>,
     split: whole::SplitSeries,
@@ -100,6 +99,7 @@ impl Encoder {
             shards: vec![Shard::new()],
             active: 1,
             generation: 0,
+            groups: 0,
             sealed: VecDeque::new(),
             opened: None,
             split: whole::SplitSeries::default(),
@@ -171,11 +171,14 @@ impl Encoder {
     }
 
     fn group(&mut self, group: &PointGroup, acks: &Acks) {
-        self.tables.prepare(&group.origin);
+        let origin = self.tables.prepare(&group.origin);
+        let table = self.tables.table(&group.table, &origin, self.translation.keeps_names(group.origin.source));
+        let shard = shard_of_origin(&group.origin, self.active);
+        self.groups += 1;
         let mut time = Timestamp::new(0);
         let mut exemplars = group.exemplars.iter().peekable();
         for (index, point) in group.points.iter().enumerate() {
-            let Some(series) = group.table.get(point.series) else {
+            let (Some(entry), Some(series)) = (table.entry(point.series), group.table.get(point.series)) else {
                 self.metrics.dropped("unknown_series", 1);
                 continue;
             };
@@ -185,7 +188,7 @@ impl Encoder {
             let value = match &point.value {
                 Value::Float(value) => *value,
                 Value::Int(value) => *value as f64,
-                Value::NoRecordedValue if whole::is_flat(series) => STALE,
+                Value::NoRecordedValue if entry.form() == Form::Steps || whole::is_flat(series) => STALE,
                 _ => {
                     self.whole(group, point, series, &time, acks);
                     continue;
@@ -195,7 +198,20 @@ impl Encoder {
                 self.with_exemplars(&group.origin, series, value, &time, acks, index, &mut exemplars);
                 continue;
             }
-            self.sample(&group.origin, series, value, &time, acks);
+            if entry.form() == Form::Apart {
+                self.sample(&group.origin, series, value, &time, acks);
+                continue;
+            }
+            let at = shard.unwrap_or_else(|| shard_of(&group.origin, series, self.active));
+            let Some(shard) = self.shards.get_mut(at) else { continue };
+            shard.trail.enter(self.groups);
+            let mut out = shard.writer.elements();
+            shard.trail.write(&mut out, &table, (point.series, entry), &origin, sent_value(value), &time);
+            drop(out);
+            shard.took_sample(&time, acks);
+            if shard.full(self.limits) {
+                self.seal(at);
+            }
         }
     }
 
@@ -211,10 +227,7 @@ impl Encoder {
         };
         let Some(shard) = self.shards.get_mut(at) else { return };
         shard.writer.write(|out| append_sample(out, &labels, value, time));
-        shard.contents.points += 1;
-        shard.contents.samples += 1;
-        shard.contents.newest_ms = shard.contents.newest_ms.max(time.millis);
-        shard.wait_for(acks);
+        shard.took_sample(time, acks);
         if shard.full(self.limits) {
             self.seal(at);
         }
@@ -354,6 +367,7 @@ impl Encoder {
         let mut body = Vec::new();
         let contents = std::mem::take(&mut shard.contents);
         let acks = std::mem::take(&mut shard.acks);
+        shard.trail = Trail::default();
         match shard.writer.finish(&mut body) {
             Ok(()) => self.sealed.push_back(Request {
                 body: body.into(),
@@ -373,13 +387,27 @@ impl Encoder {
 
 impl Shard {
     fn new() -> Self {
-        Self { writer: SnappyBlockWriter::new(), contents: Contents::default(), acks: Acks::default() }
+        Self {
+            writer: SnappyBlockWriter::new(),
+            trail: Trail::default(),
+            contents: Contents::default(),
+            acks: Acks::default(),
+        }
     }
 
     #[inline]
     fn full(&self, limits: Limits) -> bool {
         (self.contents.samples + self.contents.histograms) as usize >= limits.samples
             || self.writer.raw_len() >= limits.raw_bytes
+    }
+
+    /// Counts one float sample that was written.
+    #[inline]
+    fn took_sample(&mut self, time: &Timestamp, acks: &Acks) {
+        self.contents.points += 1;
+        self.contents.samples += 1;
+        self.contents.newest_ms = self.contents.newest_ms.max(time.millis);
+        self.wait_for(acks);
     }
 
     #[inline]
@@ -391,74 +419,22 @@ impl Shard {
     }
 }
 
-/// A timestamp in the forms the loop needs.
-#[derive(Clone, Copy)]
-pub(super) struct Timestamp {
-    nanos: i64,
-    pub(super) millis: i64,
-    /// Everything of a float sample's field but the value: tag, length, tag, 8 bytes of value, timestamp.
-    sample: [u8; SAMPLE_MAX],
-    sample_len: u8,
-}
-
-/// Tag and length of the sample, tag and 8 bytes of the value, tag and up to ten bytes of the timestamp.
-const SAMPLE_MAX: usize = 2 + 9 + 11;
-
-impl Timestamp {
-    pub(super) fn new(nanos: i64) -> Self {
-        let millis = nanos / 1_000_000;
-        let mut sample = [0; SAMPLE_MAX];
-        let mut len = 11usize;
-        let mut put = |byte: u8| {
-            if let Some(place) = sample.get_mut(len) {
-                *place = byte;
-                len += 1;
-            }
-        };
-        if millis != 0 {
-            put(0x10);
-            let mut rest = millis.cast_unsigned();
-            while rest >= 0x80 {
-                put((rest & 0x7f) as u8 | 0x80);
-                rest >>= 7;
-            }
-            put(rest as u8);
-        }
-        sample[0] = 0x12;
-        sample[1] = (len - 2) as u8;
-        sample[2] = 0x09;
-        Self { nanos, millis, sample, sample_len: len as u8 }
+/// The shard of all series of an origin, where it does not depend on the series: what a target was scraped for
+/// stays together, which keeps a page in one request and its lines beside each other.
+fn shard_of_origin(origin: &Origin, shards: usize) -> Option<usize> {
+    match origin.source {
+        _ if shards == 1 => Some(0),
+        Source::Scrape => Some(place_of(origin.hash(), shards)),
+        Source::Otlp | Source::RemoteWrite => None,
     }
-}
-
-/// Appends a `TimeSeries` with one float sample to a `WriteRequest`.
-#[inline]
-fn append_sample(out: &mut Vec<u8>, labels: &Pieces<'_>, value: f64, time: &Timestamp) {
-    out.push(0x0a);
-    let mut len = labels.len() + usize::from(time.sample_len);
-    while len >= 0x80 {
-        out.push((len & 0x7f) as u8 | 0x80);
-        len >>= 7;
-    }
-    out.push(len as u8);
-    labels.append_to(out);
-    append_sample_body(out, value, time);
-}
-
-#[inline]
-fn append_sample_body(out: &mut Vec<u8>, value: f64, time: &Timestamp) {
-    let value = if value.is_nan() && value.to_bits() != STALE.to_bits() { NORMAL_NAN } else { value };
-    let mut sample = time.sample;
-    sample[3..11].copy_from_slice(&value.to_le_bytes());
-    out.extend_from_slice(sample.get(..usize::from(time.sample_len)).unwrap_or(&sample));
 }
 
 /// The shard of a series: a function of its identity alone.
 #[inline]
 fn shard_of(origin: &Origin, series: &Series, shards: usize) -> usize {
-    if shards == 1 {
-        return 0;
-    }
-    let hash = (origin.hash() ^ series.hash().rotate_left(32)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    ((u128::from(hash) * shards as u128) >> 64) as usize
+    shard_of_origin(origin, shards).unwrap_or_else(|| place_of(origin.hash() ^ series.hash().rotate_left(32), shards))
+}
+
+fn place_of(hash: u64, shards: usize) -> usize {
+    ((u128::from(hash.wrapping_mul(0x9e37_79b9_7f4a_7c15)) * shards as u128) >> 64) as usize
 }

@@ -2,12 +2,16 @@
 //!
 //! A sample's labels are those of its origin (job, instance, external labels, ...) merged by name with
 //! those of its series (name, attributes, le). Both halves are kept as encoded bytes. Where the origin's
-//! labels fall between the series' labels depends only on the names, so that plan is remembered with the
-//! series for the last set of origin names it met: targets of one job have the same. Joining is then a
-//! few copies, and memory is spent per origin plus per series, not per pair.
+//! labels fall between the series' labels depends only on the names, so that plan is made once for all origins whose
+//! labels have the same names, as targets of one job have. Joining is then a few copies, and memory is spent per
+//! origin plus per series, not per pair.
+//!
+//! Series come by tables, and most are written by what [`super::table`] knows of a whole one. [`LabelTables::labels`] is for
+//! the others: parts of what travels whole, `target_info`, and what has a label of its origin once more.
 
+use super::table::{TableKey, WireTable, WireTables};
 use super::translation::Translation;
-use pipeline::{Origin, Series, Slot};
+use pipeline::{Origin, Series, SeriesTable, Slot};
 use prometheus::remote_write::wire::v1::put_label;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -22,6 +26,26 @@ pub(super) struct WireOrigin {
     bytes: Box<[u8]>,
     /// Where each label ends in `bytes`.
     ends: Box<[u32]>,
+}
+
+impl WireOrigin {
+    /// Length of all labels.
+    #[inline]
+    pub(super) fn len(&self) -> usize {
+        self.bytes.len()
+    }
+
+    /// Where the first `labels` labels end.
+    #[inline]
+    pub(super) fn end(&self, labels: u8) -> usize {
+        usize::from(labels).checked_sub(1).and_then(|last| self.ends.get(last)).map_or(0, |end| *end as usize)
+    }
+
+    /// The labels from number `first` up to number `end`.
+    #[inline]
+    pub(super) fn labels(&self, first: u8, end: u8) -> &[u8] {
+        self.bytes.get(self.end(first)..self.end(end)).unwrap_or(&[])
+    }
 }
 
 /// A series' labels in wire form.
@@ -41,7 +65,7 @@ enum Plan {
     Unnamed(Untranslatable),
     /// For origins with this signature: copy series bytes up to `.0`, then origin labels up to the `.1`th,
     /// and so on; at the end the rest of the series. Values, and so lengths, differ from origin to origin.
-    Runs { signature: u32, len: u8, runs: [(u16, u16); MAX_RUNS] },
+    Runs { signature: u32, len: u8, runs: [(u16, u8); MAX_RUNS] },
     /// For origins with this signature a label stands on both sides, or the pieces are many: the labels
     /// are worked out for each pair.
     Pairwise { signature: u32 },
@@ -54,14 +78,19 @@ const MAX_RUNS: usize = 4;
 /// forgotten all at once, since only odd data needs them.
 const MAX_PAIRS: usize = 65_536;
 
+/// Sets of label names are remembered up to this many; a job has one.
+const MAX_SIGNATURES: usize = 4096;
+
 /// The wire forms of everything met so far.
 #[derive(Debug)]
 pub(super) struct LabelTables {
     translation: Arc<Translation>,
-    origins: Vec<Option<WireOrigin>>,
+    origins: Vec<Option<Arc<WireOrigin>>>,
     /// Under translated names, and under names kept as they came.
     series: [Vec<Option<WireSeries>>; 2],
+    wire_tables: WireTables,
     signatures: HashMap<Vec<u8>, u32>,
+    next_signature: u32,
     pairs: HashMap<(Slot, Slot), Box<[u8]>>,
 }
 
@@ -114,7 +143,9 @@ impl LabelTables {
             translation,
             origins: Vec::new(),
             series: [Vec::new(), Vec::new()],
+            wire_tables: WireTables::default(),
             signatures: HashMap::new(),
+            next_signature: 0,
             pairs: HashMap::new(),
         }
     }
@@ -122,15 +153,18 @@ impl LabelTables {
     /// How many origins and series are held; each entry is replaced when its slot gets a new holder, so
     /// both are bounded by the largest numbers that were alive at once.
     pub(super) fn sizes(&self) -> (usize, usize) {
-        (self.origins.iter().flatten().count(), self.series.iter().flatten().flatten().count())
+        let apart = self.series.iter().flatten().flatten().count();
+        (self.origins.iter().flatten().count(), apart + self.wire_tables.series())
     }
 
     /// Prepares `origin`; to be called before [`LabelTables::labels`] for points of it.
-    pub(super) fn prepare(&mut self, origin: &Arc<Origin>) {
+    pub(super) fn prepare(&mut self, origin: &Arc<Origin>) -> Arc<WireOrigin> {
         let slot = origin.slot();
         let index = slot.id as usize;
-        if self.origins.get(index).and_then(Option::as_ref).is_some_and(|o| o.slot == slot) {
-            return;
+        if let Some(Some(known)) = self.origins.get(index)
+            && known.slot == slot
+        {
+            return Arc::clone(known);
         }
         if self.origins.len() <= index {
             self.origins.resize_with(index + 1, || None);
@@ -145,11 +179,40 @@ impl LabelTables {
             names.extend_from_slice(name.as_bytes());
             names.push(0xff);
         }
-        let next = self.signatures.len() as u32;
-        let signature = *self.signatures.entry(names).or_insert(next);
+        let signature = self.signature(names);
+        let wire = Arc::new(WireOrigin { slot, signature, bytes: bytes.into(), ends: ends.into() });
         if let Some(place) = self.origins.get_mut(index) {
-            *place = Some(WireOrigin { slot, signature, bytes: bytes.into(), ends: ends.into() });
+            *place = Some(Arc::clone(&wire));
         }
+        wire
+    }
+
+    /// The number of a set of label names. Numbers are not used again, so a forgotten set just gets a new one.
+    fn signature(&mut self, names: Vec<u8>) -> u32 {
+        if self.signatures.len() >= MAX_SIGNATURES {
+            self.signatures.clear();
+        }
+        let next = &mut self.next_signature;
+        *self.signatures.entry(names).or_insert_with(|| {
+            *next = next.wrapping_add(1);
+            *next
+        })
+    }
+
+    /// The wire form of the series of `table` at origins like `origin`.
+    #[inline]
+    pub(super) fn table(&mut self, table: &Arc<SeriesTable>, origin: &WireOrigin, keeps_names: bool) -> Arc<WireTable> {
+        let key = TableKey { table: table.slot(), signature: origin.signature, keeps_names };
+        if let Some(known) = self.wire_tables.get(&key) {
+            return known;
+        }
+        let translation = &self.translation;
+        self.wire_tables.add(key, table, origin, |series, out| {
+            for (name, value) in &translation.series_labels(series, keeps_names)? {
+                put_label(out, name.as_bytes(), value.as_bytes());
+            }
+            Ok(())
+        })
     }
 
     /// The labels of `series` at `origin`, as pieces to copy one after another.
@@ -244,7 +307,7 @@ pub(super) struct Pieces<'a> {
     series: &'a [u8],
     origin: &'a [u8],
     ends: &'a [u32],
-    runs: &'a [(u16, u16)],
+    runs: &'a [(u16, u8)],
 }
 
 impl Pieces<'_> {
@@ -271,8 +334,22 @@ impl Pieces<'_> {
 
 /// The plan for these two, or `None` if a name stands on both sides or the plan does not fit.
 fn interleave(series: &[u8], origin: &WireOrigin) -> Option<Plan> {
-    let mut runs = [(0u16, 0u16); MAX_RUNS];
-    let mut len = 0usize;
+    let mut cuts = Vec::new();
+    let mut runs = [(0, 0); MAX_RUNS];
+    if !cut_points(series, origin, &mut cuts) {
+        return None;
+    }
+    runs.get_mut(..cuts.len())?.copy_from_slice(&cuts);
+    Some(Plan::Runs { signature: origin.signature, len: cuts.len() as u8, runs })
+}
+
+/// Where labels of `origin` stand among those of a series: behind how many bytes of these, and how many labels of the
+/// origin are through then. False if a name stands on both sides or the numbers are too large.
+pub(super) fn cut_points(series: &[u8], origin: &WireOrigin, cuts: &mut Vec<(u16, u8)>) -> bool {
+    find_cuts(series, origin, cuts).is_some()
+}
+
+fn find_cuts(series: &[u8], origin: &WireOrigin, cuts: &mut Vec<(u16, u8)>) -> Option<()> {
     let (mut rest, mut at) = (series, 0usize);
     let mut origin_start = 0usize;
     for (i, end) in origin.ends.iter().enumerate() {
@@ -288,17 +365,14 @@ fn interleave(series: &[u8], origin: &WireOrigin) -> Option<Plan> {
                 std::cmp::Ordering::Greater => break,
             }
         }
-        let run = (u16::try_from(at).ok()?, u16::try_from(i + 1).ok()?);
-        match len.checked_sub(1).and_then(|last| runs.get_mut(last)) {
-            Some(last) if last.0 == run.0 => *last = run,
-            _ => {
-                *runs.get_mut(len)? = run;
-                len += 1;
-            }
+        let cut = (u16::try_from(at).ok()?, u8::try_from(i + 1).ok()?);
+        match cuts.last_mut() {
+            Some(last) if last.0 == cut.0 => *last = cut,
+            _ => cuts.push(cut),
         }
         origin_start = end;
     }
-    Some(Plan::Runs { signature: origin.signature, len: len as u8, runs })
+    Some(())
 }
 
 /// The name of the first encoded label and the size of that label, both as [`put_label`] wrote them.

@@ -9,8 +9,10 @@ mod encode;
 mod labels;
 mod metadata;
 mod metrics;
+mod sample;
 mod send;
 mod shards;
+mod table;
 #[cfg(test)]
 mod tests;
 mod translation;

@@ -17,6 +17,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
 use tokio::task::JoinSet;
+use tracing::Instrument as _;
 
 /// The unit in which the memory budget is counted: semaphores count to 2^61, requests are some 100 KiB.
 const BUDGET_UNIT: usize = 1024;
@@ -77,7 +78,7 @@ impl Shards {
         let queues = (0..limits.shards.max(1))
             .map(|_| {
                 let (queue, waiting) = mpsc::channel(per_shard);
-                tasks.spawn(run_shard(waiting, Arc::clone(sender)));
+                tasks.spawn(run_shard(waiting, Arc::clone(sender)).in_current_span());
                 queue
             })
             .collect();

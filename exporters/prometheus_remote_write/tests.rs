@@ -1,8 +1,9 @@
 #![expect(clippy::unwrap_used, reason = "tests")]
 
 use super::config::Config;
-use super::encode::{Encoder, Request, STALE};
+use super::encode::{Encoder, Request};
 use super::metrics::Metrics;
+use super::sample::STALE;
 use super::translation::Translation;
 use pipeline::telemetry::Telemetry;
 use pipeline::{

@@ -2,12 +2,11 @@
 //! once per series; the encoder keeps the results in wire form.
 
 use super::labels::Untranslatable;
-use super::whole::text;
 use pipeline::{Attributes, Family, FamilyKind, Origin, Part, Series, Source};
 use prometheus::number::format_shortest_decimal;
 use prometheus::translate::label_set::{LabelRules, ScopeInfo, label_set};
 use prometheus::translate::target_info::{TargetInfoRules, target_info_labels};
-use prometheus::translate::{MetricNamer, NamedKind};
+use prometheus::translate::{MetricNamer, NamedKind, attribute_texts, text_pairs};
 use std::borrow::Cow;
 use std::sync::Arc;
 
@@ -63,9 +62,10 @@ impl Translation {
         let extras = self.extras(series, keeps_names)?;
         let namer = if keeps_names { None } else { self.labels.namer };
         let rules = LabelRules { namer, disable_scope_info: true, ..LabelRules::default() };
-        let attributes = texts(&series.attributes);
+        let attributes = attribute_texts(&series.attributes);
         let extras = extras.iter().map(|(name, value)| (*name, value.as_str()));
-        label_set(&rules, [], &ScopeInfo::default(), pairs(&attributes), extras).map_err(|_| Untranslatable::BadName)
+        label_set(&rules, [], &ScopeInfo::default(), text_pairs(&attributes), extras)
+            .map_err(|_| Untranslatable::BadName)
     }
 
     /// All labels of `series` at `origin`, worked out together: what to do when a name stands on both sides.
@@ -75,18 +75,25 @@ impl Translation {
     }
 
     fn combined(&self, origin: &Origin, attributes: &Attributes, extras: &[(&str, String)]) -> Option<LabelList> {
-        let resource = texts(&origin.resource.attributes);
-        let scope_attributes = texts(&origin.scope.attributes);
-        let scope_attributes: Vec<(&str, &str)> = pairs(&scope_attributes).collect();
+        let resource = attribute_texts(&origin.resource.attributes);
+        let scope_attributes = attribute_texts(&origin.scope.attributes);
+        let scope_attributes: Vec<(&str, &str)> = text_pairs(&scope_attributes).collect();
         let scope = ScopeInfo {
             name: &origin.scope.name,
             version: &origin.scope.version,
             schema_url: "",
             attributes: &scope_attributes,
         };
-        let (own, shared) = (texts(attributes), texts(&origin.labels));
+        let (own, shared) = (attribute_texts(attributes), attribute_texts(&origin.labels));
         let extras = extras.iter().map(|(name, value)| (*name, value.as_str()));
-        label_set(&self.rules(origin.source), pairs(&resource), &scope, pairs(&shared).chain(pairs(&own)), extras).ok()
+        label_set(
+            &self.rules(origin.source),
+            text_pairs(&resource),
+            &scope,
+            text_pairs(&shared).chain(text_pairs(&own)),
+            extras,
+        )
+        .ok()
     }
 
     /// The name that a family goes by at the store.
@@ -127,12 +134,12 @@ impl Translation {
         if self.keeps_names(origin.source) {
             return None;
         }
-        let mut resource = texts(&origin.resource.attributes);
+        let mut resource = attribute_texts(&origin.resource.attributes);
         if let Some(scraped) = scraped {
-            resource.extend(texts(&scraped.attributes));
+            resource.extend(attribute_texts(&scraped.attributes));
         }
         // Only whether there is a time at all matters to the rule; points without one are left out before.
-        let labels = target_info_labels(&self.target_info_rules, pairs(&resource), 1).ok()??;
+        let labels = target_info_labels(&self.target_info_rules, text_pairs(&resource), 1).ok()??;
         let name: Arc<str> = self.target_info_rules.name().into();
         let family = Family { name: Arc::clone(&name), kind: FamilyKind::Gauge, ..Family::default() };
         let attributes = labels.iter().filter(|(label, _)| label != "__name__");
@@ -163,12 +170,4 @@ fn named_kind(family: &Family) -> NamedKind {
         // OTLP has both as gauges.
         FamilyKind::Unknown | FamilyKind::GaugeHistogram => NamedKind::Gauge,
     }
-}
-
-fn texts(attributes: &Attributes) -> LabelList {
-    attributes.iter().map(|(key, value)| (key.to_owned(), text(value))).collect()
-}
-
-fn pairs(texts: &LabelList) -> impl Iterator<Item = (&str, &str)> + Clone {
-    texts.iter().map(|(key, value)| (key.as_str(), value.as_str()))
 }

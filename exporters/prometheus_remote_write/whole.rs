@@ -2,15 +2,14 @@
 //! summaries become one series per part, exponential histograms become native ones.
 
 use pipeline::value::ExponentialBuckets;
-use pipeline::{
-    AttributeValue, Exemplar, ExponentialHistogram, FamilyKind, Histogram, Part, Series, Slot, Summary, Value,
-};
+use pipeline::{Exemplar, ExponentialHistogram, FamilyKind, Histogram, Part, Series, Slot, Summary, Value};
 use prometheus::number::format_shortest_decimal;
 use prometheus::remote_write::wire::{self, BucketSpan, Buckets, HistogramCount, NativeHistogram};
+use prometheus::translate::attribute_text;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::encode::STALE;
+use super::sample::STALE;
 
 /// What a whole value is sent as.
 #[derive(Debug)]
@@ -175,7 +174,7 @@ pub(super) fn append_exemplar(out: &mut Vec<u8>, exemplar: &Exemplar) {
         .attributes
         .iter()
         .filter(|(name, _)| labels.iter().all(|(known, _)| known != name))
-        .map(|(name, value)| (name.to_owned(), text(value)))
+        .map(|(name, value)| (name.to_owned(), attribute_text(value).into_owned()))
         .collect();
     let chars = |(name, value): &(String, String)| name.chars().count() + value.chars().count();
     if labels.iter().chain(&others).map(chars).sum::<usize>() <= MAX_EXEMPLAR_CHARS {
@@ -183,16 +182,4 @@ pub(super) fn append_exemplar(out: &mut Vec<u8>, exemplar: &Exemplar) {
     }
     let labels = labels.iter().map(|(name, value)| (name.as_bytes(), value.as_bytes()));
     wire::v1::put_exemplar(out, labels, exemplar.value.as_f64(), exemplar.time / 1_000_000);
-}
-
-/// An attribute's value as label text.
-pub(super) fn text(value: AttributeValue<'_>) -> String {
-    match value {
-        AttributeValue::Str(s) => s.to_owned(),
-        AttributeValue::Bool(b) => b.to_string(),
-        AttributeValue::Int(i) => i.to_string(),
-        AttributeValue::Double(d) => prometheus::number::format_go_float(d),
-        AttributeValue::Bytes(b) | AttributeValue::Encoded(b) => b.iter().map(|byte| format!("{byte:02x}")).collect(),
-        AttributeValue::Empty => String::new(),
-    }
 }

@@ -50,7 +50,6 @@ mod mapping;
 mod metrics;
 mod route;
 mod rules;
-mod text;
 mod verdict;
 mod view;
 

@@ -5,10 +5,10 @@
 //! them apart.
 
 use super::rules::Touch;
-use super::text::text;
 use pipeline::{Origin, Series};
 use prometheus::labels::{BUCKET_LABEL, Labels, LabelsBuilder, METRIC_NAME, QUANTILE_LABEL};
 use prometheus::names::sanitize_label_part;
+use prometheus::translate::attribute_text;
 use prometheus::translate::label_set::{INSTANCE, Identity, JOB};
 
 /// What the names of resource attributes begin with.
@@ -44,7 +44,8 @@ impl OriginLabels {
                 }
             }
         };
-        let resource: Vec<_> = origin.resource.attributes.iter().map(|(key, value)| (key, text(value))).collect();
+        let resource: Vec<_> =
+            origin.resource.attributes.iter().map(|(key, value)| (key, attribute_text(value))).collect();
         for (key, value) in &resource {
             offer(&format!("{RESOURCE_PREFIX}{}", sanitize_label_part(key)), value);
         }
@@ -57,7 +58,7 @@ impl OriginLabels {
 
         labels.clear();
         for (name, value) in origin.labels.iter().filter(|(name, _)| *name != METRIC_NAME) {
-            let value = text(value);
+            let value = attribute_text(value);
             match touch(name) {
                 _ if value.is_empty() => {}
                 // These may have to go even if no rule mentions them: private ones in the end, and those that a
@@ -78,7 +79,7 @@ impl OriginLabels {
         labels.reset(&self.under);
         if let Some(series) = series {
             for (name, value) in &series.attributes {
-                let value = text(value);
+                let value = attribute_text(value);
                 // An empty value is no label, and hides none.
                 if !value.is_empty() {
                     labels.set(name, &value);

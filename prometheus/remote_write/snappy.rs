@@ -9,6 +9,11 @@ use snap::raw::{Decoder, Encoder, decompress_len, max_compress_len};
 
 use super::wire::encode::{put_varint, varint_len};
 
+mod elements;
+
+pub use elements::Elements;
+use elements::Pending;
+
 /// Size of a piece. The format's reference encoder compresses 64 KiB at a time and lets no copy reach
 /// outside, which is what allows pieces to be joined.
 const PIECE_LEN: usize = 64 * 1024;
@@ -68,6 +73,8 @@ pub struct SnappyBlockWriter {
     packed_len: usize,
     /// Raw bytes already in `packed`.
     packed_raw: usize,
+    /// Counted in `packed_raw`, and not in `packed` yet.
+    pending: Pending,
     encoder: Encoder,
 }
 
@@ -90,13 +97,21 @@ impl SnappyBlockWriter {
     /// A writer without content. Buffers are allocated when they are first needed.
     #[must_use]
     pub fn new() -> Self {
-        Self { window: Vec::new(), packed: Vec::new(), packed_len: PREFIX_LEN, packed_raw: 0, encoder: Encoder::new() }
+        Self {
+            window: Vec::new(),
+            packed: Vec::new(),
+            packed_len: PREFIX_LEN,
+            packed_raw: 0,
+            pending: Pending::default(),
+            encoder: Encoder::new(),
+        }
     }
 
     /// Lets `append` add raw bytes at the end of the given buffer (and do nothing else to it), then
     /// compresses what has become a full window.
     #[inline]
     pub fn write(&mut self, append: impl FnOnce(&mut Vec<u8>)) {
+        self.write_pending();
         append(&mut self.window);
         if self.window.len() >= PIECE_LEN {
             self.pack_full_pieces();
@@ -141,6 +156,7 @@ impl SnappyBlockWriter {
             self.clear();
             return Err(SnappyError::TooLarge { len });
         }
+        self.write_pending();
         self.pack_piece(self.window.len());
         let pieces = self.packed.get(PREFIX_LEN..self.packed_len).unwrap_or_default();
         out.reserve(varint_len(len as u64) + pieces.len());
@@ -155,6 +171,34 @@ impl SnappyBlockWriter {
         self.window.clear();
         self.packed_len = PREFIX_LEN;
         self.packed_raw = 0;
+        self.pending = Pending::default();
+    }
+
+    /// Lets bytes follow as snappy elements that the caller chooses: see [`Elements`].
+    #[inline]
+    pub fn elements(&mut self) -> Elements<'_> {
+        if !self.window.is_empty() {
+            self.pack_window();
+        }
+        self.packed.truncate(self.packed_len);
+        self.packed.resize(self.packed_len, 0);
+        Elements::new(self)
+    }
+
+    #[inline]
+    fn write_pending(&mut self) {
+        if !self.pending.is_empty() {
+            self.packed.truncate(self.packed_len);
+            self.pending.write(&mut self.packed, self.packed_raw);
+            self.packed_len = self.packed.len();
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn pack_window(&mut self) {
+        self.pack_piece(self.window.len());
+        self.window.clear();
     }
 
     #[cold]

@@ -32,7 +32,7 @@ impl LabelNamer {
     /// For the exporter that is scraped.
     #[must_use]
     pub const fn prometheus_exporter(strategy: TranslationStrategy) -> Self {
-        Self { utf8: !strategy.escapes(), underscore_sanitization: false, preserve_multiple_underscores: false }
+        Self { utf8: !strategy.escapes(), underscore_sanitization: false, preserve_multiple_underscores: true }
     }
 
     /// The label name for an attribute key.

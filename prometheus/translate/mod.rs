@@ -4,6 +4,7 @@
 //! dashboards and alerts are written against them. The rules are those of `otlptranslator` (names,
 //! units, labels) and of the Collector's remote-write translator ([`label_set`], [`target_info`]).
 
+mod attribute_text;
 mod label_name;
 pub mod label_set;
 mod metric_name;
@@ -14,6 +15,7 @@ mod unit;
 #[cfg(test)]
 mod tests;
 
+pub use attribute_text::{attribute_text, attribute_texts, text_pairs};
 pub use label_name::LabelNamer;
 pub use metric_name::{MetricNamer, NamedKind, trim_prometheus_suffixes};
 pub use strategy::{InvalidStrategy, NameError, TranslationStrategy};

@@ -30,7 +30,8 @@ pub const FACTORY: Factory = Factory {
 };
 
 fn validate(node: &Node) -> Result<(), ConfigErrors> {
-    ReceiverConfig::read(node, "").map(drop)
+    // Jobs of `scrape_config_files` are a part of the configuration, though they stand in other files.
+    ReceiverConfig::read(node, "")?.prometheus.load_jobs().map(drop)
 }
 
 fn build(node: &Node, context: &BuildContext) -> Result<Box<dyn Receiver>, ComponentError> {

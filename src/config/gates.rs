@@ -50,6 +50,7 @@ pub const KNOWN_GATES: &[KnownGate] = &[
     gate("otelcol.printInitialConfig", Stage::Alpha),
     gate("ottl.*", Stage::Alpha),
     gate("pdata.useProtoPooling", Stage::Alpha),
+    gate("pkg.translator.prometheus.NormalizeName", Stage::Beta),
     gate("pkg.translator.prometheus.PermissiveLabelSanitization", Stage::Alpha),
     gate("processor.filter.defaultErrorModeIgnore", Stage::Beta),
     gate("processor.k8sattributes.DontEmitV0K8sConventions", Stage::Alpha),

@@ -29,7 +29,7 @@ fn batch(origin: &Arc<Origin>, table: &Arc<SeriesTable>) -> MetricBatch {
 fn flat(origin: &Origin, series: &Series) -> Labels {
     let mut labels = LabelsBuilder::new();
     for (name, value) in origin.labels.iter().chain(&series.attributes) {
-        let value = super::text::text(value);
+        let value = prometheus::translate::attribute_text(value);
         if !value.is_empty() {
             labels.set(name, &value);
         }

@@ -1,7 +1,7 @@
 //! What values are as text.
 
-use crate::relabel::text::text;
 use pipeline::AttributeValue;
+use prometheus::translate::attribute_text as text;
 
 #[test]
 fn scalars() {

@@ -17,6 +17,7 @@ use super::metrics::DiscoveryMetrics;
 use super::provider::{Discoverer, Groups, Publisher};
 use crate::prometheus::config::{DiscoveryConfig, HttpDiscovery, ScrapeJob};
 use crate::prometheus::target::{Keep, TargetSet};
+use tracing::Instrument as _;
 
 /// The pause after an update that nothing came before for a while.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
@@ -190,7 +191,7 @@ impl Discovery {
         };
         let received = self.metrics.received_updates.clone();
         let (publisher, groups) = Publisher::new(Arc::clone(&self.changed), received);
-        let task = self.tasks.spawn(discoverer.run(publisher));
+        let task = self.tasks.spawn(discoverer.run(publisher).in_current_span());
         self.providers.push(Provider { config: config.clone(), groups, task });
         Ok(())
     }

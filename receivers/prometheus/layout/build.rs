@@ -2,7 +2,7 @@
 
 use super::families::Families;
 use super::samples::{SampleRules, TargetIdentity, Verdict};
-use super::{DROPPED, Layout, Place, ReadOptions, Reading, SlotSeries, is_out_of_bounds};
+use super::{DROPPED, Layout, Mark, Place, ReadOptions, Reading, SlotSeries, is_out_of_bounds};
 use hashbrown::HashTable;
 use pipeline::{Origin, Series, SeriesTable};
 use prometheus::exposition::{Entry, ParseError, Parser, Sample};
@@ -72,48 +72,47 @@ pub(in super::super) struct Builder<'a> {
     pub(in super::super) target: &'a TargetIdentity,
 }
 
+/// Series by origin. A page has one origin, unless labels that it honours say otherwise: a federated page or a push gateway
+/// may have thousands.
 #[derive(Default)]
 struct Slots {
-    origins: Vec<Option<Arc<Origin>>>,
-    series: Vec<Vec<Arc<Series>>>,
-    index: Vec<HashMap<*const Series, u32>>,
+    slots: Vec<Slot>,
+    /// By origin; the target's own is null.
+    by_origin: HashMap<*const Origin, u32>,
+}
+
+#[derive(Default)]
+struct Slot {
+    origin: Option<Arc<Origin>>,
+    series: Vec<Arc<Series>>,
+    index: HashMap<*const Series, u32>,
 }
 
 impl Slots {
     /// The slot and index of a series, and whether it was there already.
-    fn place(&mut self, origin: Option<&Arc<Origin>>, series: &Arc<Series>) -> (u16, u32, bool) {
-        let same = |known: &Option<Arc<Origin>>| match (known, origin) {
-            (None, None) => true,
-            (Some(a), Some(b)) => Arc::ptr_eq(a, b),
-            _ => false,
-        };
-        let slot = self.origins.iter().position(same).unwrap_or_else(|| {
-            self.origins.push(origin.cloned());
-            self.series.push(Vec::new());
-            self.index.push(HashMap::new());
-            self.origins.len() - 1
-        });
-        let (Some(all), Some(index)) = (self.series.get_mut(slot), self.index.get_mut(slot)) else {
-            return (0, DROPPED, false);
-        };
-        let next = all.len() as u32;
-        let known = *index.entry(Arc::as_ptr(series)).or_insert(next);
-        if known == next {
-            all.push(Arc::clone(series));
+    fn place(&mut self, origin: Option<&Arc<Origin>>, series: &Arc<Series>) -> (u32, u32, bool) {
+        let next = self.slots.len() as u32;
+        let at = *self.by_origin.entry(pointer(origin)).or_insert(next);
+        if at == next {
+            self.slots.push(Slot { origin: origin.cloned(), ..Slot::default() });
         }
-        (slot as u16, known, known != next)
+        let Some(slot) = self.slots.get_mut(at as usize) else { return (0, DROPPED, false) };
+        let next = slot.series.len() as u32;
+        let known = *slot.index.entry(Arc::as_ptr(series)).or_insert(next);
+        if known == next {
+            slot.series.push(Arc::clone(series));
+        }
+        (at, known, known != next)
     }
 
     fn has(&self, origin: Option<&Arc<Origin>>, series: &Arc<Series>) -> bool {
-        self.origins.iter().zip(&self.index).any(|(known, index)| {
-            let same = match (known, origin) {
-                (None, None) => true,
-                (Some(a), Some(b)) => Arc::ptr_eq(a, b),
-                _ => false,
-            };
-            same && index.contains_key(&Arc::as_ptr(series))
-        })
+        let slot = self.by_origin.get(&pointer(origin)).and_then(|at| self.slots.get(*at as usize));
+        slot.is_some_and(|slot| slot.index.contains_key(&Arc::as_ptr(series)))
     }
+}
+
+fn pointer(origin: Option<&Arc<Origin>>) -> *const Origin {
+    origin.map_or(std::ptr::null(), Arc::as_ptr)
 }
 
 /// The old layout's places by their series text.
@@ -262,16 +261,14 @@ impl Page<'_> {
             series_start: (sample.series_start - self.line_end) as u32,
             series_len: sample.series.len() as u32,
             series,
-            slot,
-            timed: timestamp.is_some(),
-            repeat,
+            mark: Mark::new(slot, timestamp.is_some(), repeat),
         };
         self.text.extend_from_slice(before);
         self.line_end = sample.line_end;
         self.places.push(place);
         if series != DROPPED {
-            if reading.points.len() < self.slots.origins.len() {
-                reading.points.resize_with(self.slots.origins.len(), Vec::new);
+            if reading.points.len() < self.slots.slots.len() {
+                reading.points.resize_with(self.slots.slots.len(), Vec::new);
             }
             let now = self.options.now_ms;
             reading.take(&place, sample.value, timestamp, now.saturating_mul(1_000_000), now, sample.exemplar.as_ref());
@@ -285,7 +282,7 @@ impl Page<'_> {
         if place.series == DROPPED {
             return Some((at, Verdict::Dropped));
         }
-        let slot = self.builder.old.slots.get(usize::from(place.slot))?;
+        let slot = self.builder.old.slots.get(place.slot())?;
         let series = slot.table.get(place.series)?;
         if !self.families.still(&series.name, &series.family) {
             return None;
@@ -301,12 +298,9 @@ impl Page<'_> {
         if failed {
             self.keep_unseen();
         }
-        let Slots { origins, series, .. } = self.slots;
-        let slots: Box<[SlotSeries]> = origins
-            .into_iter()
-            .zip(series)
-            .map(|(origin, series)| SlotSeries { origin, table: SeriesTable::intern(series) })
-            .collect();
+        let slots = self.slots.slots.into_iter();
+        let slots: Box<[SlotSeries]> =
+            slots.map(|slot| SlotSeries { origin: slot.origin, table: SeriesTable::intern(slot.series) }).collect();
         let mut hasher = Xxh3Default::new();
         hasher.update(&self.text);
         hasher.update(&tail);
@@ -330,9 +324,9 @@ impl Page<'_> {
     fn gone(&self) -> Vec<Place> {
         let alive = self.old.places.iter().zip(&self.old.seen).take(self.builder.alive);
         alive
-            .filter(|((_, place), seen)| !**seen && place.series != DROPPED && !place.repeat)
+            .filter(|((_, place), seen)| !**seen && place.series != DROPPED && !place.mark.repeat())
             .filter(|((_, place), _)| {
-                self.builder.old.slots.get(usize::from(place.slot)).is_some_and(|slot| {
+                self.builder.old.slots.get(place.slot()).is_some_and(|slot| {
                     slot.table.get(place.series).is_some_and(|series| !self.slots.has(slot.origin.as_ref(), series))
                 })
             })
@@ -350,13 +344,14 @@ impl Page<'_> {
             let (slot, series, repeat) = if place.series == DROPPED {
                 (0, DROPPED, false)
             } else {
-                let Some(slot) = self.builder.old.slots.get(usize::from(place.slot)) else { continue };
+                let Some(slot) = self.builder.old.slots.get(place.slot()) else { continue };
                 let Some(series) = slot.table.get(place.series) else { continue };
                 self.slots.place(slot.origin.as_ref(), series)
             };
             self.text.extend_from_slice(text);
             let (text_len, series_start) = (text.len() as u32, 0);
-            self.places.push(Place { text_len, series_start, slot, series, repeat, ..*place });
+            let mark = Mark::new(slot, place.mark.timed(), repeat);
+            self.places.push(Place { text_len, series_start, series, mark, ..*place });
         }
     }
 }

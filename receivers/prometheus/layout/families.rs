@@ -5,6 +5,7 @@
 
 use pipeline::{Attributes, Family, FamilyKind, Part, Temporality};
 use prometheus::translate::{NamedKind, trim_prometheus_suffixes};
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -16,6 +17,8 @@ struct Metadata {
     kind: Option<MetricKind>,
     help: String,
     unit: String,
+    /// Whether a family was made of it.
+    used: bool,
 }
 
 /// The metadata of a page so far, and the families made of it.
@@ -28,6 +31,9 @@ pub(super) struct Families {
 }
 
 const SUFFIXES: [&str; 6] = ["_bucket", "_count", "_sum", "_total", "_info", "_created"];
+
+/// Length of `_created`.
+const LONGEST_SUFFIX: usize = 8;
 
 impl Families {
     pub(super) fn new(trim: bool) -> Self {
@@ -47,9 +53,18 @@ impl Families {
     }
 
     fn entry(&mut self, family: &str) -> &mut Metadata {
-        // What was made of the old metadata is made anew.
-        self.made.retain(|name, _| !name.starts_with(family));
-        if !self.metadata.contains_key(family) {
+        let (known, used) = self.metadata.get(family).map_or((false, true), |metadata| (true, metadata.used));
+        if used && !self.made.is_empty() {
+            // What was made of the old metadata, or of the lack of it, is made anew.
+            let mut name = String::with_capacity(family.len() + LONGEST_SUFFIX);
+            for suffix in std::iter::once("").chain(SUFFIXES) {
+                name.clear();
+                name.push_str(family);
+                name.push_str(suffix);
+                self.made.remove(name.as_str());
+            }
+        }
+        if !known {
             self.metadata.insert(family.into(), Metadata::default());
         }
         self.metadata.entry(family.into()).or_default()
@@ -87,16 +102,18 @@ impl Families {
             (MetricKind::Histogram | MetricKind::Summary | MetricKind::Counter, "_created") => Some(Part::Created),
             _ => None,
         };
-        let family_name: Box<str> = match (kind, suffix) {
+        let key: Cow<'_, str> = match (kind, suffix) {
             (MetricKind::Counter, "_created") => format!("{base}_total").into(),
-            (MetricKind::Counter, _) => name.into(),
+            (MetricKind::Counter | MetricKind::Unknown, _) => name.into(),
             _ => base.into(),
         };
-        let key: Box<str> = if kind == MetricKind::Unknown { name.into() } else { family_name };
-        if let Some(family) = self.made.get(&key) {
+        if let Some(family) = self.made.get(&*key) {
             return (Arc::clone(family), part.unwrap_or_default());
         }
         let metadata = metadata.cloned().unwrap_or_default();
+        if let Some(used) = self.metadata.get_mut(base) {
+            used.used = true;
+        }
         let kind_of_name = match kind {
             MetricKind::Counter => NamedKind::Counter,
             MetricKind::Histogram => NamedKind::Histogram,
@@ -111,7 +128,7 @@ impl Families {
             kind: family_kind(kind),
             metadata: prometheus_type(kind),
         });
-        self.made.insert(key, Arc::clone(&family));
+        self.made.insert(key.as_ref().into(), Arc::clone(&family));
         (family, part.unwrap_or_default())
     }
 }

@@ -16,8 +16,6 @@ mod exemplars;
 mod families;
 mod pool;
 mod samples;
-#[cfg(test)]
-mod tests;
 
 pub(super) use build::{Builder, PageError};
 pub(super) use pool::LayoutPool;
@@ -38,23 +36,51 @@ pub(super) struct Place {
     series_len: u32,
     /// Index of the series in the table of the place's slot, or [`DROPPED`].
     series: u32,
-    /// Which origin and table: 0 is the target's own origin.
-    slot: u16,
+    mark: Mark,
+}
+
+/// Which origin and table a place belongs to, and two things about its line. Packed, since a place is read for each sample.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Mark(u32);
+
+/// A page of 2^30 origins would be larger than any page that is read.
+const TIMED: u32 = 1 << 31;
+const REPEAT: u32 = 1 << 30;
+
+impl Mark {
+    fn new(slot: u32, timed: bool, repeat: bool) -> Self {
+        Self(slot & !(TIMED | REPEAT) | if timed { TIMED } else { 0 } | if repeat { REPEAT } else { 0 })
+    }
+
+    fn slot(self) -> u32 {
+        self.0 & !(TIMED | REPEAT)
+    }
+
     /// Whether the line has a timestamp that is honoured.
-    timed: bool,
+    fn timed(self) -> bool {
+        self.0 & TIMED != 0
+    }
+
     /// Whether the series has occurred before on the page.
-    repeat: bool,
+    fn repeat(self) -> bool {
+        self.0 & REPEAT != 0
+    }
 }
 
 impl Place {
     /// Slot and index of the series, unless it was dropped.
     pub(super) fn series(&self) -> Option<(usize, u32)> {
-        (self.series != DROPPED).then_some((usize::from(self.slot), self.series))
+        (self.series != DROPPED).then_some((self.slot(), self.series))
     }
 
     /// Whether the line had a timestamp that is honoured.
     pub(super) fn is_timed(&self) -> bool {
-        self.timed
+        self.mark.timed()
+    }
+
+    /// Which origin and table.
+    fn slot(&self) -> usize {
+        self.mark.slot() as usize
     }
 }
 
@@ -90,7 +116,7 @@ pub(super) struct Reading {
     /// Points for each slot of the layout.
     pub(super) points: Vec<Vec<Point>>,
     /// Exemplars, with the slot of their point.
-    pub(super) exemplars: Vec<(u16, Exemplar)>,
+    pub(super) exemplars: Vec<(u32, Exemplar)>,
     /// Repeated series without a timestamp, which are not taken twice.
     pub(super) duplicates: usize,
     /// Samples whose timestamp is too far in the future.
@@ -139,7 +165,7 @@ impl Layout {
 
     /// Series of the page, without repeats and dropped ones.
     pub(super) fn series(&self) -> usize {
-        self.places.iter().filter(|p| p.series != DROPPED && !p.repeat).count()
+        self.places.iter().filter(|p| p.series != DROPPED && !p.mark.repeat()).count()
     }
 
     pub(super) fn slots(&self) -> &[SlotSeries] {
@@ -166,7 +192,7 @@ impl Layout {
             let value = exposition::parse_value_and_tail(rest, options.format).ok()?;
             rest = rest.get(value.consumed..)?;
             let timestamp = if options.honor_timestamps { value.timestamp_ms } else { None };
-            if timestamp.is_some() != place.timed {
+            if timestamp.is_some() != place.mark.timed() {
                 return None;
             }
             if place.series == DROPPED {
@@ -189,7 +215,7 @@ impl Layout {
 
     /// The first `alive` places that stand for a series, each series once.
     pub(super) fn alive_places(&self, alive: usize) -> impl Iterator<Item = Place> {
-        self.places.iter().take(alive).filter(|p| p.series != DROPPED && !p.repeat).copied()
+        self.places.iter().take(alive).filter(|p| p.series != DROPPED && !p.mark.repeat()).copied()
     }
 
     /// Of the first `alive` places those whose series is not in `new`.
@@ -206,7 +232,7 @@ impl Layout {
 
     /// A series by its address and that of its origin, which is null for the target's own.
     fn identity(&self, place: &Place) -> Option<(*const Origin, *const pipeline::Series)> {
-        let slot = self.slots.get(usize::from(place.slot))?;
+        let slot = self.slots.get(place.slot())?;
         let origin = slot.origin.as_ref().map_or(std::ptr::null(), Arc::as_ptr);
         Some((origin, Arc::as_ptr(slot.table.get(place.series)?)))
     }
@@ -254,7 +280,7 @@ impl Reading {
         exemplar: Option<&exposition::Exemplar<'_>>,
     ) {
         let time = match timestamp {
-            None if place.repeat => {
+            None if place.mark.repeat() => {
                 self.duplicates += 1;
                 return;
             }
@@ -265,9 +291,9 @@ impl Reading {
             }
             Some(ms) => ms.saturating_mul(1_000_000),
         };
-        let Some(points) = self.points.get_mut(usize::from(place.slot)) else { return };
+        let Some(points) = self.points.get_mut(place.slot()) else { return };
         if let Some(exemplar) = exemplar {
-            self.exemplars.push((place.slot, exemplars::convert(exemplar, points.len() as u32, time)));
+            self.exemplars.push((place.mark.slot(), exemplars::convert(exemplar, points.len() as u32, time)));
         }
         points.push(Point { series: place.series, flags: 0, time, start: 0, value: Value::Float(value) });
     }

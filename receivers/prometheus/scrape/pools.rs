@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
+use tracing::Instrument as _;
 
 /// How the receiver scrapes, whatever the job.
 #[derive(Clone, Debug)]
@@ -127,7 +128,7 @@ impl Pools {
         let delay = target.first_scrape_delay(now, self.settings.seed) + self.settings.initial_offset;
         let (sender, receiver) = watch::channel(orders);
         let target_loop = TargetLoop::new(receiver, self.stop.clone());
-        self.tasks.spawn(target_loop.run(delay, self.settings.scrape_on_shutdown));
+        self.tasks.spawn(target_loop.run(delay, self.settings.scrape_on_shutdown).in_current_span());
         sender
     }
 

@@ -240,7 +240,7 @@ impl TargetState {
             groups.push(PointGroup::new(Arc::clone(origin), Arc::clone(&slot.table), points));
         }
         for (slot, exemplar) in reading.exemplars.drain(..) {
-            let place = places.get(usize::from(slot)).copied().flatten();
+            let place = places.get(slot as usize).copied().flatten();
             if let Some(group) = place.and_then(|at| groups.get_mut(at)) {
                 group.exemplars.push(exemplar);
             }

@@ -295,6 +295,20 @@ fn honoured_job_labels_move_series_to_their_own_origin() {
 }
 
 #[test]
+fn a_page_of_more_origins_than_sixteen_bits_count_keeps_them_apart() {
+    let runtime = runtime("  honor_labels: true\n");
+    let t = target(&[("job", "gateway"), ("instance", "gw:1")]);
+    let page: String = (0..66_000).map(|i| format!("pushed{{instance=\"host-{i}\"}} {i}\n")).collect();
+    let mut state = TargetState::default();
+    for now in [1000, 2000] {
+        let got = scrape(&mut state, &runtime, &t, now, &page);
+        let pushed: Vec<_> = got.iter().filter(|(labels, ..)| labels["__name__"] == "pushed").collect();
+        assert_eq!(pushed.len(), 66_000);
+        assert!(pushed.iter().all(|(labels, _, value)| labels["instance"] == format!("host-{value}")));
+    }
+}
+
+#[test]
 fn external_labels_stand_on_every_sample() {
     let external: Labels = [("cluster", "c1")].into_iter().collect();
     let runtime = runtime_with("", external);

@@ -1,6 +1,6 @@
-//! The text of attribute values, as OpenTelemetry's `AsString` gives it: what a value is as a label.
+//! The text of attribute values, as the Collector's `AsString` gives it: what a value is as a label.
 
-use pipeline::AttributeValue;
+use pipeline::{AttributeValue, Attributes};
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 const MAX_DEPTH: u32 = 64;
 
 /// The text of a value. Bytes are base64, lists and maps JSON with sorted keys; no value is the empty text.
-pub(super) fn text(value: AttributeValue<'_>) -> Cow<'_, str> {
+pub fn attribute_text(value: AttributeValue<'_>) -> Cow<'_, str> {
     match value {
         AttributeValue::Str(text) => Cow::Borrowed(text),
         AttributeValue::Bool(value) => Cow::Borrowed(if value { "true" } else { "false" }),
@@ -24,10 +24,20 @@ pub(super) fn text(value: AttributeValue<'_>) -> Cow<'_, str> {
     }
 }
 
+/// All attributes as text.
+pub fn attribute_texts(attributes: &Attributes) -> Vec<(String, String)> {
+    attributes.iter().map(|(key, value)| (key.to_owned(), attribute_text(value).into_owned())).collect()
+}
+
+/// Names and values of texts, as the rules for labels take them.
+pub fn text_pairs(texts: &[(String, String)]) -> impl Iterator<Item = (&str, &str)> + Clone {
+    texts.iter().map(|(key, value)| (key.as_str(), value.as_str()))
+}
+
 /// A double as JavaScript writes it, which is JSON's form.
 fn number(value: f64) -> String {
     if !value.is_finite() {
-        return prometheus::number::format_go_float(value);
+        return crate::number::format_go_float(value);
     }
     if value == 0.0 || (1e-6..1e21).contains(&value.abs()) {
         return value.to_string();

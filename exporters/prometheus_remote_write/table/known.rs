@@ -1,0 +1,103 @@
+//! The tables that are known.
+
+use super::super::labels::{Untranslatable, WireOrigin};
+use super::WireTable;
+use pipeline::{Series, SeriesTable, Slot};
+use std::collections::HashMap;
+use std::sync::Arc;
+
+/// What a wire form belongs to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct TableKey {
+    /// The table.
+    pub(crate) table: Slot,
+    /// Which names the origin's labels have.
+    pub(crate) signature: u32,
+    /// Whether names stay as they came.
+    pub(crate) keeps_names: bool,
+}
+
+/// Wire forms by what they belong to.
+///
+/// Tables come and go with the pages of targets. When one line of a page is new, its table is new, and nearly all of its
+/// series are known from the one before: their labels are copied from there instead of being translated again.
+#[derive(Debug, Default)]
+pub(crate) struct WireTables {
+    by_key: HashMap<TableKey, Arc<WireTable>>,
+    /// By id of a series: where its labels stand.
+    homes: Vec<Home>,
+    /// How many were added since those that nobody needs were last let go.
+    added: usize,
+}
+
+/// Where the labels of a series stand.
+#[derive(Clone, Debug, Default)]
+struct Home {
+    of: Slot,
+    table: Option<TableKey>,
+    index: u32,
+}
+
+/// Tables are looked through for those that nobody needs when as many were added as there were, and this many.
+const FEW: usize = 16;
+
+impl WireTables {
+    /// The wire form under this key.
+    #[inline]
+    pub(crate) fn get(&self, key: &TableKey) -> Option<Arc<WireTable>> {
+        self.by_key.get(key).cloned()
+    }
+
+    /// Series in all of them.
+    pub(crate) fn series(&self) -> usize {
+        self.by_key.values().map(|table| table.len()).sum()
+    }
+
+    /// Makes the wire form of `table`; `translate` appends the labels of a series that is not known.
+    pub(crate) fn add(
+        &mut self,
+        key: TableKey,
+        table: &Arc<SeriesTable>,
+        origin: &WireOrigin,
+        translate: impl Fn(&Series, &mut Vec<u8>) -> Result<(), Untranslatable>,
+    ) -> Arc<WireTable> {
+        let wire = WireTable::new(table, origin, |series, out| match self.known(series, key.keeps_names) {
+            Some(labels) => {
+                out.extend_from_slice(labels);
+                Ok(())
+            }
+            None => translate(series, out),
+        });
+        let wire = Arc::new(wire);
+        self.settle(key, table);
+        self.by_key.insert(key, Arc::clone(&wire));
+        self.added += 1;
+        if self.added >= FEW + self.by_key.len() / 2 {
+            self.added = 0;
+            self.by_key.retain(|_, table| table.is_alive());
+        }
+        wire
+    }
+
+    /// Labels of `series` from another table.
+    fn known(&self, series: &Series, keeps_names: bool) -> Option<&[u8]> {
+        let slot = series.slot();
+        let home = self.homes.get(slot.id as usize).filter(|home| home.of == slot)?;
+        let key = home.table.filter(|key| key.keeps_names == keeps_names)?;
+        self.by_key.get(&key)?.labels(home.index)
+    }
+
+    /// Notes that the labels of the series of `table` stand in it.
+    fn settle(&mut self, key: TableKey, table: &SeriesTable) {
+        for (index, series) in table.as_slice().iter().enumerate() {
+            let slot = series.slot();
+            let at = slot.id as usize;
+            if self.homes.len() <= at {
+                self.homes.resize(at + 1, Home::default());
+            }
+            if let Some(home) = self.homes.get_mut(at) {
+                *home = Home { of: slot, table: Some(key), index: index as u32 };
+            }
+        }
+    }
+}

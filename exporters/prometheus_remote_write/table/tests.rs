@@ -1,0 +1,130 @@
+#![expect(clippy::unwrap_used, reason = "tests")]
+
+use super::super::labels::LabelTables;
+use super::super::sample::{Timestamp, append_sample};
+use super::*;
+use pipeline::model::{Family, Part, Resource, Scope, Source};
+use pipeline::{Attributes, Origin};
+use prometheus::remote_write::SnappyBlockWriter;
+use prometheus::remote_write::snappy::decode_block;
+use proptest::prelude::*;
+
+fn tables() -> LabelTables {
+    let node = pipeline::config::parse("endpoint: http://x/\nkeep_scraped_names: true\n", "t.yaml").unwrap();
+    let config = super::super::config::Config::read(&node).unwrap();
+    LabelTables::new(Arc::new(config.translation))
+}
+
+/// A page of series whose names and labels repeat each other in parts.
+fn page() -> impl Strategy<Value = Vec<Arc<Series>>> {
+    let word =
+        prop::sample::select(vec!["a", "node_cpu_seconds_total", "node_memory_bytes", "go_gc_duration_seconds_sum"]);
+    let label = prop::sample::select(vec!["cpu", "device", "mode", "zone", "ab", "pod_name"]);
+    let value =
+        prop::sample::select(vec!["0", "1", "idle", "system", "a-rather-long-value-of-a-label-that-comes-again", "x"]);
+    let labels = prop::collection::btree_map(label, value, 0..4);
+    let long = prop::option::weighted(0.02, 0usize..900);
+    prop::collection::vec((word, labels, long), 1..150).prop_map(|lines| {
+        let series = |(name, labels, long): (&str, std::collections::BTreeMap<&str, &str>, Option<usize>)| {
+            let family = Arc::new(Family { name: name.into(), ..Family::default() });
+            let long = long.map(|len| "y".repeat(len));
+            let labels = labels.into_iter().chain(long.as_deref().map(|text| ("long", text)));
+            Series::intern(family, name.into(), Part::Whole, Attributes::from_pairs(labels))
+        };
+        lines.into_iter().map(series).collect()
+    })
+}
+
+fn origin(labels: &[(&str, &str)]) -> Arc<Origin> {
+    let labels = Attributes::from_pairs(labels.iter().copied());
+    Origin::intern(Source::Scrape, Resource::default(), Scope::default(), labels)
+}
+
+proptest! {
+    /// Whatever the page, and whichever of its series are there: the block holds what plain appending writes.
+    #[test]
+    fn references_say_the_same_as_the_bytes(
+        series in page(),
+        scrapes in prop::collection::vec((0usize..3, prop::collection::vec(any::<bool>(), 150), any::<bool>()), 1..5),
+        values in prop::collection::vec(prop::sample::select(vec![0.0, 1.0, 2.5, 1e300, 65_536.0, f64::NAN]), 150),
+    ) {
+        let origins = [
+            origin(&[("instance", "host-1:9100"), ("job", "node")]),
+            origin(&[("instance", "host-22:9100"), ("job", "node")]),
+            origin(&[("az", "x"), ("cluster", "a-cluster-with-a-long-name"), ("instance", "i"), ("job", "node"), ("zz", "z")]),
+        ];
+        let mut tables = tables();
+        let table = SeriesTable::intern(series);
+        let mut writer = SnappyBlockWriter::new();
+        let (mut expected, mut trail) = (Vec::new(), Trail::default());
+        for (number, (at, present, later)) in scrapes.iter().enumerate() {
+            let origin = &origins[*at];
+            let wire_origin = tables.prepare(origin);
+            let wire = tables.table(&table, &wire_origin, true);
+            let time = Timestamp::new(1_700_000_000_000_000_000 + i64::from(*later) * 5_000_000_000);
+            trail.enter(number as u64 + 1);
+            for (index, series) in table.as_slice().iter().enumerate().filter(|(index, _)| present[*index]) {
+                let entry = wire.entry(index as u32).unwrap();
+                prop_assert_ne!(entry.form(), Form::Apart);
+                let value = super::super::sample::sent_value(values[index]);
+                trail.write(&mut writer.elements(), &wire, (index as u32, entry), &wire_origin, value, &time);
+                append_sample(&mut expected, &tables.labels(origin, series, true).unwrap(), values[index], &time);
+            }
+            // What is appended in between is compressed on its own.
+            writer.put(b"something else");
+            expected.extend_from_slice(b"something else");
+        }
+        let (mut block, mut raw) = (Vec::new(), Vec::new());
+        writer.finish(&mut block).unwrap();
+        decode_block(&block, expected.len(), &mut raw).unwrap();
+        prop_assert_eq!(raw, expected);
+    }
+}
+
+#[test]
+fn a_page_becomes_small() {
+    let series: Vec<_> = (0..500)
+        .map(|number: i32| {
+            let family = Arc::new(Family { name: "node_cpu_seconds_total".into(), ..Family::default() });
+            let (cpu, mode) = ((number / 8).to_string(), ["idle", "user", "system", "nice"][number as usize % 4]);
+            let attributes = Attributes::from_pairs([("cpu", cpu.as_str()), ("mode", mode)]);
+            Series::intern(Arc::clone(&family), "node_cpu_seconds_total".into(), Part::Whole, attributes)
+        })
+        .collect();
+    let table = SeriesTable::intern(series);
+    let mut tables = tables();
+    let origin = tables.prepare(&origin(&[("instance", "host-1:9100"), ("job", "node")]));
+    let wire = tables.table(&table, &origin, true);
+    let mut writer = SnappyBlockWriter::new();
+    let (mut trail, time) = (Trail::default(), Timestamp::new(1_700_000_000_000_000_000));
+    trail.enter(1);
+    for index in 0..wire.len() as u32 {
+        let entry = wire.entry(index).unwrap();
+        let value = 1.1 * f64::from(index);
+        trail.write(&mut writer.elements(), &wire, (index, entry), &origin, value, &time);
+    }
+    let mut block = Vec::new();
+    let raw = writer.raw_len();
+    writer.finish(&mut block).unwrap();
+    assert!(block.len() < 500 * 36 && raw > 500 * 110, "{} of {raw}", block.len());
+}
+
+#[test]
+fn labels_of_a_series_move_from_table_to_table_and_dead_tables_go() {
+    let mut tables = tables();
+    let origin = tables.prepare(&origin(&[("job", "moving")]));
+    let series = |name: String| {
+        let family = Arc::new(Family { name: name.as_str().into(), ..Family::default() });
+        Series::intern(family, name.as_str().into(), Part::Whole, Attributes::default())
+    };
+    let kept: Vec<_> = (0..10).map(|number| series(format!("kept_{number}"))).collect();
+    for churn in 0..1000 {
+        let mut page = kept.clone();
+        page.push(series(format!("new_{churn}")));
+        let table = SeriesTable::intern(page);
+        let wire = tables.table(&table, &origin, true);
+        let labels = wire.labels(3).unwrap();
+        assert!(labels.ends_with(b"kept_3"), "{labels:?}");
+    }
+    assert!(tables.sizes().1 < 11 * 100, "{:?}", tables.sizes());
+}

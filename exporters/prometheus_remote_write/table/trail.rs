@@ -1,0 +1,192 @@
+//! Writing samples with references to those written just before.
+
+use super::super::labels::WireOrigin;
+use super::super::sample::{Timestamp, series_head};
+use super::matching::REACH;
+use super::{Entry, Step, WireTable};
+use prometheus::remote_write::snappy::Elements;
+
+/// Where the label sets and samples written last stand in the block.
+#[derive(Debug)]
+pub(crate) struct Trail {
+    /// Which group of points the marks belong to.
+    group: u64,
+    /// By index in the table modulo their number.
+    marks: [Mark; REACH],
+    head: Option<Head>,
+    last: Option<Sent>,
+    /// A sample whose value ends in zero bytes (in wire order: begins), as whole numbers do.
+    round: Option<Sent>,
+}
+
+/// Where the labels of a series begin in the block.
+#[derive(Clone, Copy, Debug)]
+struct Mark {
+    index: u32,
+    at: u32,
+}
+
+/// The tag and length of a time series in the block.
+#[derive(Clone, Copy, Debug)]
+struct Head {
+    at: u32,
+    len: u32,
+}
+
+/// A sample in the block.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Sent {
+    at: u32,
+    bits: u64,
+    millis: i64,
+    len: u8,
+}
+
+const NOWHERE: Mark = Mark { index: u32::MAX, at: 0 };
+
+/// Tag, length and tag in front of the value of a sample.
+const VALUE_AT: usize = 3;
+
+/// Where its timestamp follows.
+const TIME_AT: usize = VALUE_AT + 8;
+
+impl Default for Trail {
+    fn default() -> Self {
+        Self { group: 0, marks: [NOWHERE; REACH], head: None, last: None, round: None }
+    }
+}
+
+impl Trail {
+    /// Marks that were made for another group than this one are forgotten: they belong to another table or origin.
+    #[inline]
+    pub(crate) fn enter(&mut self, group: u64) {
+        if self.group != group {
+            self.group = group;
+            self.marks = [NOWHERE; REACH];
+        }
+    }
+
+    /// Writes a time series with one sample: the series `entry`, which stands at `index` of `table`, at `origin`.
+    #[inline]
+    pub(crate) fn write(
+        &mut self,
+        out: &mut Elements<'_>,
+        table: &WireTable,
+        (index, entry): (u32, &Entry),
+        origin: &WireOrigin,
+        value: f64,
+        time: &Timestamp,
+    ) {
+        self.head(out, usize::from(entry.len) + origin.len() + time.sample_len());
+        let at = out.position();
+        self.labels(out, table, (index, entry), origin);
+        if let Some(mark) = self.marks.get_mut(index as usize % REACH) {
+            *mark = Mark { index, at: at as u32 };
+        }
+        self.sample(out, value.to_bits(), time);
+    }
+
+    /// Tag and length of a time series. Copied where that lengthens the copy of the timestamp before it, or is no longer.
+    #[inline]
+    fn head(&mut self, out: &mut Elements<'_>, len: usize) {
+        let (head, head_len) = series_head(len);
+        let bytes = head.get(..head_len).unwrap_or(&head);
+        let now = Head { at: out.position() as u32, len: len as u32 };
+        match self.head.replace(now) {
+            Some(last) if last.len == now.len => out.copy(last.at as usize, bytes.len()),
+            Some(last) if out.continues(last.at as usize) => {
+                out.copy(last.at as usize, 1);
+                out.literal(bytes.get(1..).unwrap_or(&[]));
+            }
+            _ => out.literal(bytes),
+        }
+    }
+
+    #[inline]
+    fn labels(&self, out: &mut Elements<'_>, table: &WireTable, (index, entry): (u32, &Entry), origin: &WireOrigin) {
+        let mut text = table.text_of(entry).unwrap_or(&[]);
+        for step in table.steps_of(entry) {
+            match *step {
+                Step::Literal { len } => {
+                    let (own, rest) = text.split_at_checked(usize::from(len)).unwrap_or((text, &[]));
+                    out.literal(own);
+                    text = rest;
+                }
+                Step::Copy { back, labels, from, len } => {
+                    let (own, rest) = text.split_at_checked(usize::from(len)).unwrap_or((text, &[]));
+                    match self.mark(index, back) {
+                        Some(at) => out.copy(at + usize::from(from) + origin.end(labels), own.len()),
+                        None => out.literal(own),
+                    }
+                    text = rest;
+                }
+                Step::Origin { back, first, end, from } => {
+                    let labels = origin.labels(first, end);
+                    match self.mark(index, back) {
+                        Some(at) => out.copy(at + usize::from(from) + origin.end(first), labels.len()),
+                        None => out.literal(labels),
+                    }
+                }
+            }
+        }
+    }
+
+    /// Where the labels of the series `back` places before `index` begin, if it was written in this group.
+    #[inline]
+    fn mark(&self, index: u32, back: u8) -> Option<usize> {
+        let wanted = index.wrapping_sub(u32::from(back));
+        let mark = self.marks.get(wanted as usize % REACH)?;
+        (mark.index == wanted && back > 0).then_some(mark.at as usize)
+    }
+
+    #[inline]
+    fn sample(&mut self, out: &mut Elements<'_>, bits: u64, time: &Timestamp) {
+        let bytes = time.sample_of(bits);
+        let bytes = bytes.get(..time.sample_len()).unwrap_or(&bytes);
+        let sent = Sent { at: out.position() as u32, bits, millis: time.millis, len: bytes.len() as u8 };
+        let (value, stamp) = bytes.split_at_checked(TIME_AT).unwrap_or((bytes, &[]));
+        match self.last {
+            Some(last) if last.millis == time.millis => {
+                if last.bits == bits {
+                    out.copy(last.at as usize, bytes.len());
+                    self.last = Some(sent);
+                    return;
+                }
+                self.value(out, value, &sent);
+                out.copy(last.at as usize + TIME_AT, stamp.len());
+            }
+            _ => {
+                self.value(out, value, &sent);
+                out.literal(stamp);
+            }
+        }
+        self.last = Some(sent);
+    }
+
+    /// Tag, length, tag and value of a sample. The tags and the length are copied where that lengthens the copy of the
+    /// labels before them, or saves the zero bytes behind them.
+    #[inline]
+    fn value(&mut self, out: &mut Elements<'_>, bytes: &[u8], sent: &Sent) {
+        let zeros = zero_bytes(sent.bits);
+        let last = self.last.filter(|last| last.len == sent.len);
+        let round = if zeros >= 4 { self.round.replace(*sent) } else { None };
+        let shared = match (last, round) {
+            (Some(last), _) if out.continues(last.at as usize) => Some((last.at, zeros.min(zero_bytes(last.bits)))),
+            (_, Some(round)) if round.len == sent.len => Some((round.at, zeros.min(zero_bytes(round.bits)))),
+            _ => None,
+        };
+        match shared {
+            Some((at, zeros)) => {
+                out.copy(at as usize, VALUE_AT + zeros);
+                out.literal(bytes.get(VALUE_AT + zeros..).unwrap_or(&[]));
+            }
+            None => out.literal(bytes),
+        }
+    }
+}
+
+/// With how many zero bytes a value begins in wire order.
+#[inline]
+fn zero_bytes(bits: u64) -> usize {
+    (bits.trailing_zeros() / 8) as usize
+}
