@@ -264,23 +264,11 @@ fn read_components(
 }
 
 /// Types that older configurations name and that exist nowhere any more, with what took their place.
-const RETIRED: &[(ComponentKind, &str, &str)] = &[
-    (
-        ComponentKind::Exporter,
-        "logging",
-        "the logging exporter has been deprecated, use the debug exporter instead (loglevel: debug is now verbosity: detailed)",
-    ),
-    (
-        ComponentKind::Exporter,
-        "awsprometheusremotewrite",
-        "use prometheusremotewrite with auth: {authenticator: sigv4auth} and a sigv4auth extension in place of aws_auth",
-    ),
-    (
-        ComponentKind::Extension,
-        "memory_ballast",
-        "the ballast was a device for Go's garbage collector; leave it out, here and in service::extensions",
-    ),
-];
+const RETIRED: &[(ComponentKind, &str, &str)] = &[(
+    ComponentKind::Extension,
+    "memory_ballast",
+    "the ballast was a device for Go's garbage collector; leave it out, here and in service::extensions",
+)];
 
 fn unknown_type(id: &ComponentId, section: &str, kind: ComponentKind, span: Span, names: &[&str]) -> ConfigError {
     let mut message = format!(

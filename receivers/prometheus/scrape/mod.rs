@@ -3,6 +3,8 @@
 
 mod buffers;
 mod fetch;
+mod gathering;
+mod grid;
 mod job;
 mod metrics;
 mod pools;
@@ -24,6 +26,7 @@ impl ReceiverShared {
             output,
             metrics: metrics::Metrics::new(telemetry, receiver),
             buffers: buffers::Buffers::default(),
+            gathering: gathering::Gathering::default(),
             user_agent,
         }
     }

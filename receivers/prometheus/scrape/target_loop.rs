@@ -1,6 +1,7 @@
 //! Scrapes one target for as long as it is there.
 
 use super::fetch::{self, FetchError};
+use super::grid::Grid;
 use super::job::JobRuntime;
 use super::state::{Answer, Circumstances, Page, TargetState};
 use crate::prometheus::layout::{Reading, TargetIdentity};
@@ -16,10 +17,6 @@ use tokio::time::Instant;
 
 /// A page larger than this is taken apart on a thread that may block, so that other targets are not held up.
 const LARGE_PAGE: usize = 1 << 20;
-
-/// A scrape that starts within this of its ideal time is dated to the ideal time, which stores compress
-/// better (Prometheus' `--scrape.timestamp-tolerance`).
-const TIMESTAMP_TOLERANCE: Duration = Duration::from_millis(2);
 
 /// A failing target is logged at once and then this often.
 const LOG_FAILURE_EVERY: Duration = Duration::from_secs(60);
@@ -43,8 +40,7 @@ pub(super) struct TargetLoop {
     state: TargetState,
     request: Option<Request>,
     stop: Stop,
-    /// Ideal time of the last scrape, in nanoseconds since the Unix epoch.
-    grid: Option<i64>,
+    grid: Grid,
     failure_logged: Option<Instant>,
     failing: bool,
 }
@@ -67,7 +63,7 @@ impl TargetLoop {
             state: TargetState::default(),
             request,
             stop,
-            grid: None,
+            grid: Grid::default(),
             failure_logged: None,
             failing: false,
         }
@@ -76,6 +72,7 @@ impl TargetLoop {
     /// Scrapes, the first time after `delay`, until the target is gone or the receiver stops.
     pub(super) async fn run(mut self, delay: Duration, scrape_on_shutdown: bool) {
         let mut next = Instant::now() + delay;
+        let _present = self.current.runtime.shared.gathering.target();
         loop {
             let wake = tokio::select! {
                 biased;
@@ -102,7 +99,7 @@ impl TargetLoop {
                     }
                     if self.current.target.interval != interval {
                         next = next.min(Instant::now() + self.current.target.interval);
-                        self.grid = None;
+                        self.grid = Grid::default();
                     }
                 }
                 Wake::Tick => {
@@ -112,7 +109,6 @@ impl TargetLoop {
                     let now = Instant::now();
                     while next <= now {
                         next += interval;
-                        self.advance_grid();
                         self.current.runtime.shared.metrics.missed_ticks.inc();
                     }
                 }
@@ -144,6 +140,15 @@ impl TargetLoop {
             () = stop.requested(), if abandon => return,
             fetched = self.fetch() => fetched,
         };
+        let fetched_in = started.elapsed();
+        if abandon && fetched.is_ok() {
+            tokio::select! {
+                biased;
+                () = stop.requested() => {}
+                () = runtime.shared.gathering.wait(self.current.target.interval) => {}
+            }
+        }
+        let resumed = Instant::now();
         let at = |duration: Duration| Circumstances {
             now_ms,
             duration_seconds: duration.as_secs_f64(),
@@ -153,7 +158,7 @@ impl TargetLoop {
             Ok(fetched) => {
                 let mut plain = runtime.shared.buffers.take();
                 let result =
-                    take_apart(&fetched, &runtime, &self.identity, &mut self.state, at(started.elapsed()), &mut plain);
+                    take_apart(&fetched, &runtime, &self.identity, &mut self.state, at(fetched_in), &mut plain);
                 runtime.shared.buffers.give_back(plain);
                 runtime.shared.buffers.give_back(fetched.into_buffer());
                 result
@@ -161,13 +166,13 @@ impl TargetLoop {
             Err(error) => {
                 let answer = Answer::Failed { over_size: error.over_size };
                 let mut reading = Reading::default();
-                let elapsed = at(started.elapsed());
+                let elapsed = at(fetched_in);
                 let outcome =
                     self.state.scrape(&answer, &runtime.rules, &self.identity, &runtime.pool, elapsed, &mut reading);
                 (outcome.batch, Some(error))
             }
         };
-        runtime.shared.metrics.duration.observe(started.elapsed().as_secs_f64());
+        runtime.shared.metrics.duration.observe((fetched_in + resumed.elapsed()).as_secs_f64());
         self.note(error.as_ref());
         self.send(batch).await;
     }
@@ -189,17 +194,7 @@ impl TargetLoop {
     fn date(&mut self) -> i64 {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let now = i64::try_from(now.as_nanos()).unwrap_or(i64::MAX);
-        let interval = self.current.target.interval;
-        let tolerance = TIMESTAMP_TOLERANCE.min(interval / 100).as_nanos() as i64;
-        let ideal = self.grid.map(|last| last.saturating_add(interval.as_nanos() as i64));
-        let date = ideal.filter(|ideal| now.abs_diff(*ideal) <= tolerance as u64).unwrap_or(now);
-        self.grid = Some(date);
-        date / 1_000_000
-    }
-
-    fn advance_grid(&mut self) {
-        let interval = self.current.target.interval.as_nanos() as i64;
-        self.grid = self.grid.map(|last| last.saturating_add(interval));
+        self.grid.date(now, self.current.target.interval) / 1_000_000
     }
 
     fn note(&mut self, error: Option<&FetchError>) {
