@@ -1,7 +1,6 @@
 //! What all targets of a job share while they are scraped.
 
 use super::buffers::Buffers;
-use super::gathering::Gathering;
 use super::metrics::Metrics;
 use super::state::JobRules;
 use crate::prometheus::config::ScrapeJob;
@@ -22,7 +21,6 @@ pub(in super::super) struct ReceiverShared {
     pub(super) output: Output,
     pub(super) metrics: Metrics,
     pub(super) buffers: Buffers,
-    pub(super) gathering: Gathering,
     pub(super) user_agent: String,
 }
 

@@ -3,7 +3,6 @@
 
 mod buffers;
 mod fetch;
-mod gathering;
 mod grid;
 mod job;
 mod metrics;
@@ -26,7 +25,6 @@ impl ReceiverShared {
             output,
             metrics: metrics::Metrics::new(telemetry, receiver),
             buffers: buffers::Buffers::default(),
-            gathering: gathering::Gathering::default(),
             user_agent,
         }
     }

@@ -72,7 +72,6 @@ impl TargetLoop {
     /// Scrapes, the first time after `delay`, until the target is gone or the receiver stops.
     pub(super) async fn run(mut self, delay: Duration, scrape_on_shutdown: bool) {
         let mut next = Instant::now() + delay;
-        let _present = self.current.runtime.shared.gathering.target();
         loop {
             let wake = tokio::select! {
                 biased;
@@ -140,15 +139,6 @@ impl TargetLoop {
             () = stop.requested(), if abandon => return,
             fetched = self.fetch() => fetched,
         };
-        let fetched_in = started.elapsed();
-        if abandon && fetched.is_ok() {
-            tokio::select! {
-                biased;
-                () = stop.requested() => {}
-                () = runtime.shared.gathering.wait(self.current.target.interval) => {}
-            }
-        }
-        let resumed = Instant::now();
         let at = |duration: Duration| Circumstances {
             now_ms,
             duration_seconds: duration.as_secs_f64(),
@@ -158,7 +148,7 @@ impl TargetLoop {
             Ok(fetched) => {
                 let mut plain = runtime.shared.buffers.take();
                 let result =
-                    take_apart(&fetched, &runtime, &self.identity, &mut self.state, at(fetched_in), &mut plain);
+                    take_apart(&fetched, &runtime, &self.identity, &mut self.state, at(started.elapsed()), &mut plain);
                 runtime.shared.buffers.give_back(plain);
                 runtime.shared.buffers.give_back(fetched.into_buffer());
                 result
@@ -166,13 +156,13 @@ impl TargetLoop {
             Err(error) => {
                 let answer = Answer::Failed { over_size: error.over_size };
                 let mut reading = Reading::default();
-                let elapsed = at(fetched_in);
+                let elapsed = at(started.elapsed());
                 let outcome =
                     self.state.scrape(&answer, &runtime.rules, &self.identity, &runtime.pool, elapsed, &mut reading);
                 (outcome.batch, Some(error))
             }
         };
-        runtime.shared.metrics.duration.observe((fetched_in + resumed.elapsed()).as_secs_f64());
+        runtime.shared.metrics.duration.observe(started.elapsed().as_secs_f64());
         self.note(error.as_ref());
         self.send(batch).await;
     }
