@@ -138,7 +138,7 @@ impl Cursor {
     }
 
     /// Counts what lies between `from` and `to` as lost.
-    fn lose(&mut self, reason: Reason, from: Position, to: Position) {
+    pub(crate) fn lose(&mut self, reason: Reason, from: Position, to: Position) {
         let (records, samples) = (to.record.saturating_sub(from.record), to.samples.saturating_sub(from.samples));
         let (all_records, all_samples) = match reason {
             Reason::Corrupt => (&mut self.losses.corrupt_records, &mut self.losses.corrupt_samples),

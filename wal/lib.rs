@@ -29,6 +29,7 @@ mod cursor;
 mod index;
 mod lock;
 mod log;
+pub mod metrics;
 mod options;
 mod reader;
 mod record;

@@ -105,7 +105,8 @@ impl Log {
     /// Appends a record, and returns the place behind it. After an error nothing that the record would have defined for
     /// later ones is there. Blocks for the time of a write, and of a sync where the policy says so.
     ///
-    /// `segment`, if given, is the segment that the record was made for.
+    /// `segment`, if given, is the segment that the record was made for, as [`Log::upcoming_segment`] has said. Several
+    /// records may be made for it, which then stand in it together, if it grows a little by that.
     ///
     /// # Errors
     /// If it is not in the log; see [`AppendError`].
@@ -277,7 +278,9 @@ impl Inner {
         let failed = |source| AppendError::Io { directory: self.shown(), source };
         let at = self.index.lock().end;
         let limit = self.options.segment_limit();
-        let goes_on = writer.active.as_ref().filter(|active| active.len < limit).map(|active| active.number);
+        // Whoever has asked for the upcoming segment may write to it some more: several records may belong together.
+        let goes_on = |active: &&Active| active.len < limit || segment == Some(active.number);
+        let goes_on = writer.active.as_ref().filter(goes_on).map(|active| active.number);
         if segment.is_some_and(|segment| segment != goes_on.unwrap_or(at.segment + 1)) {
             return Err(AppendError::OtherSegment);
         }

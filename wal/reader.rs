@@ -129,6 +129,49 @@ impl Reader {
         index.cursors.get(self.cursor).is_some_and(|cursor| cursor.read < index.end)
     }
 
+    /// Passes the payloads of all whole records of a kind that a segment holds by now, read or not, to `each`. Returns
+    /// where the segment ended. Blocks.
+    ///
+    /// # Errors
+    /// If the file cannot be read.
+    pub fn look_through(&self, segment: u64, kind: u8, mut each: impl FnMut(Bytes)) -> Result<u64, ReadError> {
+        let log = self.log.inner();
+        let failed = |source| ReadError { directory: log.shown(), source };
+        let index = log.index.lock();
+        let limit = index.segments.iter().find(|place| place.number == segment).map_or(0, |place| place.len);
+        drop(index);
+        let mut window = match Window::open(&segment::path(&log.options.directory, segment), segment) {
+            Ok(window) => window,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(limit),
+            Err(error) => return Err(failed(error)),
+        };
+        let mut offset = segment::START;
+        while offset < limit {
+            match window.find(offset, limit).map_err(failed)? {
+                Found::Whole(header) => {
+                    if header.kind == kind {
+                        each(Bytes::copy_from_slice(window.payload(offset, &header).map_err(failed)?));
+                    }
+                    offset += header.total();
+                }
+                Found::Damaged(header) => offset += header.total(),
+                Found::Nothing => match window.resync(offset + 1, limit).map_err(failed)? {
+                    Some(found) => offset = found,
+                    None => break,
+                },
+            }
+        }
+        Ok(limit)
+    }
+
+    /// Counts a record that was read as corrupt: its contents could not be understood.
+    pub fn lose(&mut self, start: Position, end: Position) {
+        let mut index = self.log.inner().index.lock();
+        if let Some(cursor) = index.cursors.get_mut(self.cursor) {
+            cursor.lose(Reason::Corrupt, start, end);
+        }
+    }
+
     /// Gives up the rest of the segment that is being read, which is counted as corrupt: for a disk that returns errors
     /// for good.
     pub fn skip_segment(&mut self) {

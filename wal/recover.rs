@@ -80,8 +80,18 @@ pub(crate) fn recover(options: &Options) -> Result<Recovered, OpenError> {
             "A destination is not configured any more; what waits for it in the log is given up."
         );
     }
+    let mut files = Vec::new();
     for name in &options.cursors {
-        let opened = open_cursor(directory, name, &index).map_err(failed)?;
+        files.push((name, CursorFile::open(directory, name).map_err(failed)?));
+    }
+    if index.segments.is_empty() {
+        // Numbers go on where they were, so that no cursor that cannot be written points into segments to come.
+        let stood =
+            files.iter().filter_map(|(_, (_, stored))| if let Stored::At(at) = stored { Some(*at) } else { None });
+        index.end = stood.fold(index.end, Position::max);
+    }
+    for (name, (file, stored)) in files {
+        let opened = open_cursor(directory, name, file, stored, &index);
         index.cursors.push(opened);
     }
     index.resettle();
@@ -97,8 +107,7 @@ fn create_directory(directory: &Path) -> io::Result<()> {
     builder.create(directory)
 }
 
-fn open_cursor(directory: &Path, name: &str, index: &Index) -> io::Result<Cursor> {
-    let (mut file, stored) = CursorFile::open(directory, name)?;
+fn open_cursor(directory: &Path, name: &str, mut file: CursorFile, stored: Stored, index: &Index) -> Cursor {
     let at = match stored {
         Stored::At(position) => index.settle(position),
         Stored::Missing => index.start(),
@@ -124,7 +133,7 @@ fn open_cursor(directory: &Path, name: &str, index: &Index) -> io::Result<Cursor
     // Whatever is missing before the oldest segment went without being read.
     cursor.go_to(at);
     cursor.read = at;
-    Ok(cursor)
+    cursor
 }
 
 /// All segments, and the place where the next record goes.

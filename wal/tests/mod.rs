@@ -4,13 +4,15 @@
 
 mod by_hand;
 mod damage;
+
+pub(crate) use damage::fuzz_seconds;
 mod model;
 
 use crate::{Log, Options, Position, Read, Reader, Record, SyncPolicy};
 use std::path::{Path, PathBuf};
 
 /// A directory that is gone afterwards; in memory where that is possible, as thousands are made.
-fn scratch() -> tempfile::TempDir {
+pub(crate) fn scratch() -> tempfile::TempDir {
     tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap()
 }
 

@@ -7,7 +7,10 @@ use std::fs::OpenOptions;
 
 #[derive(Clone, Debug)]
 enum Step {
-    Append { fill: u8, len: usize },
+    Append {
+        fill: u8,
+        len: usize,
+    },
     Read {
         cursor: usize,
         records: usize,
