@@ -18,8 +18,6 @@ pub(super) type Form = u8;
 
 /// The bits of a double.
 const BITS: Form = 10;
-/// The bits of a double, as they differ from the known one's.
-const DIFFERENCE: Form = 11;
 /// An integer.
 pub(super) const INT: Form = 12;
 /// There is no value.
@@ -27,6 +25,8 @@ const NOTHING: Form = 13;
 const HISTOGRAM: Form = 14;
 const EXPONENTIAL: Form = 15;
 const SUMMARY: Form = 16;
+/// From here on: the bits of a double as the distance from the known one's, in so many bytes more.
+const DISTANCE: Form = 17;
 /// As a known value: there is none.
 pub(super) const UNKNOWN: Form = 255;
 
@@ -131,16 +131,15 @@ fn put_float(out: &mut Vec<u8>, value: f64, known: Known) {
         return put_signed(out, number);
     }
     let bits = value.to_bits();
-    let difference = bits ^ known.number.cast_unsigned();
     if known.form != BITS {
         put_form(out, BITS);
         return out.extend_from_slice(&bits.to_le_bytes());
     }
-    put_form(out, DIFFERENCE);
-    // Neighbours share sign, exponent and some of the mantissa: the highest bytes are left out.
-    let len = 8 - difference.leading_zeros() as usize / 8;
-    out.push(len as u8);
-    out.extend_from_slice(difference.to_le_bytes().get(..len).unwrap_or_default());
+    // Doubles that are near each other have bits that are near each other as integers.
+    let distance = zigzag(bits.cast_signed().wrapping_sub(known.number));
+    let len = 8 - distance.leading_zeros() as usize / 8;
+    put_form(out, DISTANCE + len as Form);
+    out.extend_from_slice(distance.to_le_bytes().get(..len).unwrap_or_default());
 }
 
 #[cold]
@@ -189,11 +188,12 @@ fn other(input: &mut Input<'_>, form: u64, known: Known) -> Option<Value> {
     Some(match Form::try_from(form).ok()? {
         INT => Value::Int(input.signed()?),
         BITS => Value::Float(input.double()?),
-        DIFFERENCE => {
+        form @ DISTANCE.. => {
             let mut bytes = [0; 8];
-            let len = usize::from(input.byte()?);
+            let len = usize::from(form - DISTANCE);
             bytes.get_mut(..len)?.copy_from_slice(input.take(len)?);
-            Value::Float(f64::from_bits(u64::from_le_bytes(bytes) ^ known.number.cast_unsigned()))
+            let bits = known.number.wrapping_add(unzigzag(u64::from_le_bytes(bytes)));
+            Value::Float(f64::from_bits(bits.cast_unsigned()))
         }
         NOTHING => Value::NoRecordedValue,
         HISTOGRAM => Value::Histogram(Box::new(whole::histogram(input)?)),

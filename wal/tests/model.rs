@@ -104,6 +104,21 @@ impl Model {
         self.log = None;
     }
 
+    /// Opens a log of which no segment is left: numbers go on behind the furthest cursor, and what the other one has not
+    /// had is lost to it.
+    fn open_empty(&mut self, before: Vec<Known>, stood: [usize; 2]) {
+        let end = stood[0].max(stood[1]);
+        self.records = before;
+        self.records.truncate(end);
+        self.synced = end;
+        self.acked = [end; 2];
+        self.open();
+        for (lost, from) in self.lost.iter_mut().zip(stood) {
+            let gone = &self.records[from..];
+            *lost = (gone.len() as u64, gone.iter().map(|record| record.payload.len() as u64).sum());
+        }
+    }
+
     fn open(&mut self) {
         let log = Log::open(options(self.directory.path())).unwrap();
         assert!(matches!(Log::open(options(self.directory.path())), Err(OpenError::Locked { .. })));
@@ -198,6 +213,7 @@ impl Model {
 
     fn power_loss(&mut self, kept: f64, garbage: u8) {
         self.close();
+        let (before, stood) = (self.records.clone(), self.acked);
         if let Some((path, segment)) = self.last_segment() {
             let len = std::fs::metadata(&path).unwrap().len();
             let safe = self.records[..self.synced].iter().filter(|record| record.segment == segment);
@@ -214,7 +230,7 @@ impl Model {
             }
             self.cut_damaged_tail();
         }
-        self.open();
+        if self.last_segment().is_none() { self.open_empty(before, stood) } else { self.open() }
     }
 
     fn flip(&mut self, at: f64, with: u8) {
