@@ -129,6 +129,7 @@ impl Running {
             program: Program { name: "oxidot", version: "0" },
             telemetry: telemetry.clone(),
             shared: Shared::default(),
+            signal: None,
         };
         let mut exporter = build(&node, &context).unwrap();
         exporter.start().await.unwrap();
