@@ -46,10 +46,16 @@ fn points_of(metric: &[u8]) -> usize {
 }
 
 /// The values of a field that holds messages; nothing more after something that cannot be read.
+#[inline]
 pub(crate) fn fields(message: &[u8], number: u32) -> impl Iterator<Item = &[u8]> {
     let mut reader = Reader::new(message);
+    let tag = one_byte_tag(number);
     std::iter::from_fn(move || {
         loop {
+            if tag.is_some() && reader.peek() == tag {
+                reader.skip_byte();
+                return reader.bytes().ok();
+            }
             match reader.field().ok()?? {
                 (found, Value::Bytes(value)) if found == number => return Some(value),
                 _ => {}
@@ -66,6 +72,12 @@ pub(crate) fn check_response(message: &'static Message, body: &[u8]) -> Result<(
 /// Checks that all of an `AnyValue` can be decoded.
 pub(crate) fn check_value(value: &[u8]) -> Result<(), DecodeError> {
     check_message(&schema::ANY_VALUE, value, MAX_DEPTH)
+}
+
+/// The tag of a field that holds bytes, if it fits one byte.
+#[inline]
+pub(crate) fn one_byte_tag(number: u32) -> Option<u8> {
+    u8::try_from(number << 3 | u32::from(wire::BYTES)).ok().filter(|tag| *tag < 0x80)
 }
 
 fn check_message(message: &'static Message, bytes: &[u8], depth: usize) -> Result<(), DecodeError> {

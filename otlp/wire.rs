@@ -70,6 +70,19 @@ impl<'a> Reader<'a> {
         self.0.is_empty()
     }
 
+    /// The next byte, which is a whole tag if it belongs to one of the first fifteen fields.
+    #[inline]
+    #[must_use]
+    pub(crate) fn peek(&self) -> Option<u8> {
+        self.0.first().copied()
+    }
+
+    /// Leaves out the next byte.
+    #[inline]
+    pub(crate) fn skip_byte(&mut self) {
+        self.0 = self.0.get(1..).unwrap_or_default();
+    }
+
     /// A number in the base-128 encoding.
     ///
     /// # Errors

@@ -9,11 +9,13 @@ mod tests;
 
 /// Every component of the program.
 pub const TABLE: &[Factory] = &[
+    receivers::otlp::FACTORY,
     receivers::prometheus::FACTORY,
     receivers::prometheus_remote_write::FACTORY,
     processors::batch::FACTORY,
     processors::memory_limiter::FACTORY,
     processors::relabel::FACTORY,
+    connectors::forward::FACTORY,
     exporters::debug::FACTORY,
     exporters::prometheus::FACTORY,
     exporters::prometheus_remote_write::FACTORY,

@@ -8,6 +8,9 @@ use http::StatusCode;
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 
+/// Announced lengths up to here are believed: room that is not used costs next to nothing.
+const TRUSTED: usize = 256 << 10;
+
 /// Bytes that all requests of a server hold.
 #[derive(Debug)]
 pub(super) struct Budget {
@@ -94,8 +97,8 @@ pub(super) async fn read(
             first = data;
         } else {
             if whole.is_empty() {
-                // Room for what was announced, but no more than four times what has come.
-                whole.reserve(announced.min((first.len() + data.len()).saturating_mul(4)));
+                // Room for what was announced, but for large bodies no more than four times what has come.
+                whole.reserve(announced.min((first.len() + data.len()).saturating_mul(4).max(TRUSTED)));
                 whole.extend_from_slice(&first);
                 first = Bytes::new();
             }

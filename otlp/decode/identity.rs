@@ -82,7 +82,13 @@ impl<'a> MetricHead<'a> {
         let names = if after.is_empty() { Cow::Borrowed(first) } else { Cow::Owned([first, &after].concat()) };
         let mut head = Self { names, data_kind, data, temporality: 0, monotonic: false };
         let mut fields = Reader::new(data);
-        while let Some((number, value)) = fields.field()? {
+        let point = crate::request::one_byte_tag(1);
+        loop {
+            while fields.peek() == point {
+                fields.skip_byte();
+                fields.bytes()?;
+            }
+            let Some((number, value)) = fields.field()? else { break };
             match (number, value) {
                 (1, Value::Bytes(_)) => {}
                 (2, Value::Varint(temporality)) => head.temporality = temporality,

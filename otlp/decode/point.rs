@@ -71,21 +71,39 @@ impl RawPoint {
     #[inline]
     fn number(&mut self, message: &[u8]) -> Result<(), DecodeError> {
         let mut fields = Reader::new(message);
-        loop {
+        // The tags of well-formed points fit a byte each; everything else is left to the general way.
+        while let Some(tag) = fields.peek() {
             let from = message.len() - fields.rest().len();
-            let Some((number, value)) = fields.field()? else { return Ok(()) };
-            match (number, value) {
-                (2, Wire::Fixed64(time)) => self.start = time,
-                (3, Wire::Fixed64(time)) => self.time = time,
-                (4, Wire::Fixed64(bits)) => self.value = Some(Value::Float(f64::from_bits(bits))),
-                (5, Wire::Bytes(_)) => self.has_exemplars = true,
-                (6, Wire::Fixed64(int)) => self.value = Some(Value::Int(int.cast_signed())),
-                (7, Wire::Bytes(_)) => self.attribute(from, message.len() - fields.rest().len()),
-                (8, Wire::Varint(flags)) => self.flags = flags as u32,
-                (2..=8, _) => return Err(wrong_type("NumberDataPoint", number)),
-                _ => {}
+            match tag {
+                0x11 | 0x19 | 0x21 | 0x31 => {
+                    fields.skip_byte();
+                    let word = fields.fixed64()?;
+                    match tag {
+                        0x11 => self.start = word,
+                        0x19 => self.time = word,
+                        0x21 => self.value = Some(Value::Float(f64::from_bits(word))),
+                        _ => self.value = Some(Value::Int(word.cast_signed())),
+                    }
+                }
+                0x3a => {
+                    fields.skip_byte();
+                    fields.bytes()?;
+                    self.attribute(from, message.len() - fields.rest().len());
+                }
+                _ => self.rare_number_field(&mut fields)?,
             }
         }
+        Ok(())
+    }
+
+    fn rare_number_field(&mut self, fields: &mut Reader<'_>) -> Result<(), DecodeError> {
+        match fields.field()? {
+            Some((5, Wire::Bytes(_))) => self.has_exemplars = true,
+            Some((8, Wire::Varint(flags))) => self.flags = flags as u32,
+            Some((number @ 2..=8, _)) => return Err(wrong_type("NumberDataPoint", number)),
+            _ => {}
+        }
+        Ok(())
     }
 
     fn histogram(&mut self, message: &[u8]) -> Result<(), DecodeError> {

@@ -307,3 +307,61 @@ fn what_is_idle_is_let_go() {
         assert!(small.sizes().0 <= 11);
     }
 }
+
+/// As the examples of the OTLP specification are written: 64-bit numbers without quotes, fields in any order, and a
+/// histogram with more counts than its bounds have room for.
+#[test]
+fn requests_in_the_style_of_the_specifications_examples_are_read() {
+    let body = request(
+        r#"{"resourceMetrics": [{"resource": {"attributes": [{"key": "service.name", "value": {"stringValue": "one"}}]},
+          "scopeMetrics": [{"scope": {"name": "lib", "version": "1.0.0", "attributes": [{"key": "s", "value": {"stringValue": "t"}}]},
+          "metrics": [
+            {"name": "a.counter", "unit": "1", "description": "A counter", "sum": {"aggregationTemporality": 1, "isMonotonic": true,
+              "dataPoints": [{"asDouble": 5, "startTimeUnixNano": 1544712660300000000, "timeUnixNano": 1544712661300000000,
+                "attributes": [{"key": "x", "value": {"stringValue": "y"}}]}]}},
+            {"name": "a.gauge", "gauge": {"dataPoints": [{"asInt": 10, "timeUnixNano": "1544712660300000000"}]}},
+            {"name": "a.histogram", "histogram": {"aggregationTemporality": 2, "dataPoints": [{"count": 3, "sum": 3,
+              "bucketCounts": [1, 1, 1], "explicitBounds": [1], "min": 1, "max": 1}]}},
+            {"name": "an.exponential.histogram", "exponentialHistogram": {"aggregationTemporality": "AGGREGATION_TEMPORALITY_DELTA",
+              "dataPoints": [{"count": "3", "sum": 10, "scale": 0, "zeroCount": 1, "positive": {"offset": 1, "bucketCounts": [0, 2]}}]}},
+            {"name": "a.summary", "summary": {"dataPoints": [{"count": 2, "sum": 4.5, "quantileValues": [{"quantile": 0.5, "value": 2}]}]}}
+          ]}]}]}"#,
+    );
+    let taken = read(&body);
+    let [group] = taken.groups.as_slice() else { panic!("one group") };
+    assert_eq!(group.origin.resource.attributes.get_str("service.name"), Some("one"));
+    assert_eq!(group.origin.scope.attributes.get_str("s"), Some("t"));
+    let families: Vec<_> =
+        group.table.as_slice().iter().map(|series| (&*series.family.name, series.family.kind)).collect();
+    let (delta, cumulative) = (pipeline::Temporality::Delta, pipeline::Temporality::Cumulative);
+    assert_eq!(
+        families,
+        [
+            ("a.counter", FamilyKind::Sum { monotonic: true, temporality: delta }),
+            ("a.gauge", FamilyKind::Gauge),
+            ("a.histogram", FamilyKind::Histogram { temporality: cumulative }),
+            ("an.exponential.histogram", FamilyKind::ExponentialHistogram { temporality: delta }),
+            ("a.summary", FamilyKind::Summary),
+        ]
+    );
+    let values: Vec<_> = group.points.iter().map(|point| &point.value).collect();
+    let [
+        pipeline::Value::Float(counter),
+        pipeline::Value::Int(gauge),
+        pipeline::Value::Histogram(histogram),
+        pipeline::Value::ExponentialHistogram(exponential),
+        pipeline::Value::Summary(summary),
+    ] = values.as_slice()
+    else {
+        panic!("{values:?}")
+    };
+    assert_eq!((*counter, *gauge, histogram.count, histogram.sum), (5.0, 10, 3, Some(3.0)));
+    assert_eq!((&*histogram.bucket_counts, &*histogram.bounds), (&[1, 1, 1][..], &[1.0][..]));
+    assert_eq!(
+        (exponential.zero_count, exponential.positive.offset, &*exponential.positive.counts),
+        (1, 1, &[0, 2][..])
+    );
+    assert_eq!((summary.count, summary.sum, &*summary.quantiles), (2, 4.5, &[(0.5, 2.0)][..]));
+    let first = group.points.first().unwrap();
+    assert_eq!((first.start, first.time), (1_544_712_660_300_000_000, 1_544_712_661_300_000_000));
+}
