@@ -136,14 +136,9 @@ async fn call(
 
 #[tokio::test]
 async fn calls_are_answered_without_tls() {
-    let config = GrpcServerConfig { endpoint: Some("127.0.0.1:0".to_owned()), ..GrpcServerConfig::default() };
-    let settings = config.settings("", &Authenticators::default()).unwrap();
+    let settings = settings_of("{}");
     assert!(settings.http2.only);
-    let settings = HttpServerSettings { max_request_body: 1005, ..settings };
-    let server = HttpServer::bind(settings, Arc::new(Echo)).await.unwrap();
-    let address = server.local_addr().unwrap();
-    let (stop, stopped) = oneshot::channel::<()>();
-    let serving = tokio::spawn(server.serve(async { drop(stopped.await) }, Duration::from_secs(5)));
+    let (address, stop, serving) = serving(HttpServerSettings { max_request_body: 1005, ..settings }).await;
 
     let (status, headers, body, trailers) = call(address, "application/grpc", frame(0, b"hello")).await;
     assert_eq!((status, body), (StatusCode::OK, frame(0, b"hello")));
@@ -157,4 +152,82 @@ async fn calls_are_answered_without_tls() {
     assert_eq!((status.as_u16(), headers.get("grpc-status").unwrap()), (415, &HeaderValue::from(3)));
     stop.send(()).unwrap();
     serving.await.unwrap();
+}
+
+/// A server of the echo with these settings, and how to end it.
+async fn serving(
+    settings: HttpServerSettings,
+) -> (std::net::SocketAddr, oneshot::Sender<()>, tokio::task::JoinHandle<()>) {
+    let settings = HttpServerSettings { endpoint: "127.0.0.1:0".to_owned(), ..settings };
+    let server = HttpServer::bind(settings, Arc::new(Echo)).await.unwrap();
+    let address = server.local_addr().unwrap();
+    let (stop, stopped) = oneshot::channel::<()>();
+    (address, stop, tokio::spawn(server.serve(async { drop(stopped.await) }, Duration::from_secs(5))))
+}
+
+fn settings_of(json: &str) -> HttpServerSettings {
+    let node = pipeline::config::parse(json, "test.yaml").unwrap();
+    let config: GrpcServerConfig = pipeline::config::decode(&node, "grpc").unwrap();
+    config.settings("", &Authenticators::default()).unwrap()
+}
+
+#[tokio::test]
+async fn calls_are_answered_over_mutual_tls() {
+    use crate::client::{ClientSettings, HttpClient, Request as ClientRequest};
+    use crate::tls::tests::TestCa;
+    use crate::tls::{ClientTlsSettings, PemSource, ServerTls, ServerTlsSettings};
+
+    let (ca, clients) = (TestCa::new(), TestCa::new());
+    let client_ca = Some(PemSource::Inline(pipeline::config::Secret::new(clients.ca_pem())));
+    let tls = ServerTls::new(ServerTlsSettings { client_ca, ..ca.server_settings("localhost") }).unwrap();
+    let (address, stop, server) = serving(HttpServerSettings { tls: Some(tls), ..settings_of("{}") }).await;
+    let mut request =
+        ClientRequest::post(format!("https://localhost:{}/a.B/C", address.port()).parse().unwrap(), frame(0, b"hi"));
+    request.headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
+    for (identity, answered) in [(Some(clients.identity("me")), true), (None, false)] {
+        let tls = ClientTlsSettings { identity, ..ca.trusted() };
+        let settings = ClientSettings { tls, http2: true, ..ClientSettings::default() };
+        let client = HttpClient::new(&settings, &Authenticators::default()).unwrap();
+        let mut body = Vec::new();
+        let sent = client.send(&request, &mut body, 1000).await;
+        assert_eq!((sent.is_ok(), body == frame(0, b"hi")), (answered, answered));
+    }
+    stop.send(()).unwrap();
+    server.await.unwrap();
+}
+
+#[tokio::test]
+async fn connections_end_when_they_are_old_or_idle() {
+    for json in [
+        r#"{"keepalive": {"server_parameters": {"max_connection_age": "50ms", "max_connection_age_grace": "50ms"}}}"#,
+        r#"{"keepalive": {"server_parameters": {"max_connection_idle": "50ms"}}}"#,
+    ] {
+        let (address, stop, server) = serving(settings_of(json)).await;
+        let stream = TcpStream::connect(address).await.unwrap();
+        let handshake = hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(stream));
+        let (sender, connection): (hyper::client::conn::http2::SendRequest<Full<Bytes>>, _) = handshake.await.unwrap();
+        // The client holds on to it; it is the server that closes.
+        drop(connection.await);
+        drop(sender);
+        stop.send(()).unwrap();
+        server.await.unwrap();
+    }
+}
+
+#[test]
+fn keys_are_those_of_the_collector() {
+    let settings = settings_of(
+        r#"{"max_recv_msg_size_mib": 16, "max_concurrent_streams": 7, "read_buffer_size": 1, "write_buffer_size": 1,
+            "keepalive": {"server_parameters": {"max_connection_idle": "1m", "time": "30s", "timeout": "5s"},
+            "enforcement_policy": {"min_time": "10s", "permit_without_stream": true}}, "include_metadata": true}"#,
+    );
+    assert_eq!((settings.max_request_body, settings.http2.max_streams), ((16 << 20) + FRAME, 7));
+    assert_eq!(settings.idle_timeout, Duration::from_secs(60));
+    assert_eq!(
+        (settings.http2.ping_after, settings.http2.ping_timeout),
+        (Some(Duration::from_secs(30)), Duration::from_secs(5))
+    );
+    let defaults = settings_of("{}");
+    assert_eq!((defaults.max_request_body, defaults.http2.max_age), ((4 << 20) + FRAME, None));
+    assert_eq!(defaults.http2.ping_after, Some(Duration::from_secs(7200)));
 }

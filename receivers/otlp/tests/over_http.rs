@@ -175,3 +175,18 @@ async fn bodies_may_be_compressed() {
     );
     running.stop().await;
 }
+
+#[tokio::test]
+async fn web_pages_may_send_where_that_is_configured() {
+    let yaml = "protocols: {http: {endpoint: '127.0.0.1:0', cors: {allowed_origins: ['https://*.example']}}}";
+    let running = Running::start(yaml).await;
+    let origin = "Origin: https://app.example";
+    let (status, head, _) = running
+        .send(&format!("OPTIONS /v1/traces HTTP/1.1\r\n{origin}\r\nAccess-Control-Request-Method: POST\r\nAccess-Control-Request-Headers: content-type"), b"")
+        .await;
+    assert!(status == 204 && head.contains("access-control-allow-origin: https://app.example\r\n"), "{head}");
+    let (status, head, _) =
+        running.send(&format!("POST /v1/traces HTTP/1.1\r\n{origin}\r\nContent-Type: {JSON}"), b"{}").await;
+    assert!(status == 200 && head.contains("access-control-allow-origin: https://app.example\r\n"), "{head}");
+    running.stop().await;
+}
