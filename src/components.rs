@@ -16,10 +16,12 @@ pub const TABLE: &[Factory] = &[
     processors::memory_limiter::FACTORY,
     processors::relabel::FACTORY,
     connectors::forward::FACTORY,
+    exporters::aws_prometheus_remote_write::FACTORY,
     exporters::debug::FACTORY,
     exporters::prometheus::FACTORY,
     exporters::prometheus_remote_write::FACTORY,
     extensions::health_check::FACTORY,
+    extensions::sigv4auth::FACTORY,
 ];
 
 /// A table of components to look things up in: the program's, or one of a test.
