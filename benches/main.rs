@@ -6,6 +6,7 @@
 mod exposition;
 mod gzip;
 mod harness;
+mod otlp_requests;
 mod page;
 mod relabel;
 mod remote_write;
@@ -14,6 +15,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let bench = harness::Bench::from_arguments();
     gzip::run(&bench)?;
     exposition::run(&bench);
+    otlp_requests::run(&bench)?;
     relabel::run(&bench)?;
     remote_write::run(&bench)
 }

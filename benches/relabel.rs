@@ -124,6 +124,7 @@ impl Running {
             program: Program { name: "bench", version: "0" },
             telemetry: Telemetry::default(),
             shared: Shared::default(),
+            signal: None,
         };
         let Build::Processor(build) = factory.build else { return Err("not a processor".into()) };
         let processor = build(&parse(config, "bench.yaml")?, &context)?;

@@ -1,5 +1,6 @@
 //! Exporters: where telemetry goes. One module per component; each offers its factory.
 
+pub mod aws_prometheus_remote_write;
 pub mod debug;
 pub mod prometheus;
 pub mod prometheus_remote_write;

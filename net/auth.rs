@@ -25,7 +25,7 @@ pub trait ClientAuth: Send + Sync {
     async fn apply(&self, request: &mut Parts, body: &[u8]) -> Result<(), AuthError>;
 
     /// Looks at a refusal (any 4xx status) with the beginning of its body. Says whether the request is worth one
-    /// more attempt with fresh credentials.
+    /// more attempt with fresh credentials, or was refused for who sent it.
     fn on_response(&self, status: StatusCode, body: &[u8]) -> AuthVerdict {
         let _ = (status, body);
         AuthVerdict::Final
@@ -39,6 +39,9 @@ pub enum AuthVerdict {
     Final,
     /// The credentials were at fault (expired, rotated): ask for fresh ones and send the request once more.
     Retry,
+    /// The server does not let this identity do it, or does not know it. The request itself is good: what it carries is worth keeping until
+    /// somebody has put that right.
+    Refused,
 }
 
 /// Finds out who a request comes from.

@@ -1,8 +1,10 @@
 //! Batches: what travels in channels.
 
 use crate::ack::Acks;
+use crate::component::Signal;
 use crate::model::{Origin, SeriesTable};
 use crate::value::{Exemplar, Point};
+use bytes::Bytes;
 use std::sync::Arc;
 
 /// Points of one origin whose series are in one table.
@@ -74,5 +76,79 @@ impl MetricBatch {
     /// The groups and the acknowledgements, copying the groups only if they are shared.
     pub fn into_parts(self) -> (Vec<PointGroup>, Acks) {
         (Arc::try_unwrap(self.groups).unwrap_or_else(|shared| (*shared).clone()), self.acks)
+    }
+}
+
+/// Traces or logs, as they came: nothing here has a use for their contents, so their bytes are handed on.
+#[derive(Clone, Debug)]
+pub struct MessageBatch {
+    /// Traces or logs.
+    pub signal: Signal,
+    /// A serialized OTLP `ExportTraceServiceRequest` or `ExportLogsServiceRequest`. Several of them one after the
+    /// other are one as well.
+    pub body: Bytes,
+    /// Spans or log records in it.
+    pub items: usize,
+    /// Handles to answer when the batch is delivered, written to disk, or dropped.
+    pub acks: Acks,
+}
+
+/// What travels in a channel.
+#[derive(Clone, Debug)]
+pub enum Batch {
+    /// Metrics.
+    Metrics(MetricBatch),
+    /// Traces or logs.
+    Messages(MessageBatch),
+}
+
+impl Batch {
+    /// What it carries.
+    pub fn signal(&self) -> Signal {
+        match self {
+            Self::Metrics(_) => Signal::Metrics,
+            Self::Messages(batch) => batch.signal,
+        }
+    }
+
+    /// Number of points, spans or log records.
+    pub fn len(&self) -> usize {
+        match self {
+            Self::Metrics(batch) => batch.len(),
+            Self::Messages(batch) => batch.items,
+        }
+    }
+
+    /// Whether there is no item.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Who waits to hear what becomes of it.
+    pub fn acks(&self) -> &Acks {
+        match self {
+            Self::Metrics(batch) => &batch.acks,
+            Self::Messages(batch) => &batch.acks,
+        }
+    }
+
+    /// Its acknowledgements, without the rest.
+    pub fn into_acks(self) -> Acks {
+        match self {
+            Self::Metrics(batch) => batch.acks,
+            Self::Messages(batch) => batch.acks,
+        }
+    }
+}
+
+impl From<MetricBatch> for Batch {
+    fn from(batch: MetricBatch) -> Self {
+        Self::Metrics(batch)
+    }
+}
+
+impl From<MessageBatch> for Batch {
+    fn from(batch: MessageBatch) -> Self {
+        Self::Messages(batch)
     }
 }

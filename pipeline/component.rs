@@ -68,6 +68,15 @@ impl Signal {
             Self::Logs => "logs",
         }
     }
+
+    /// What is counted of it, as in the Collector's names of metrics: `metric_points`.
+    pub fn items(self) -> &'static str {
+        match self {
+            Self::Metrics => "metric_points",
+            Self::Traces => "spans",
+            Self::Logs => "log_records",
+        }
+    }
 }
 
 /// Why a component could not be built, started, or go on.
@@ -143,6 +152,8 @@ pub struct BuildContext {
     pub telemetry: Telemetry,
     /// What extensions offer; they are built before all others.
     pub shared: Shared,
+    /// For a processor, what its pipeline carries; none for what several pipelines may share.
+    pub signal: Option<Signal>,
 }
 
 /// Where telemetry comes in.
@@ -198,6 +209,25 @@ pub struct ProcessorContext {
     pub output: Output,
 }
 
+/// Joins pipelines: what comes out of some goes into others that carry the same signal.
+#[async_trait]
+pub trait Connector: Send {
+    /// Passes telemetry on until the input closes.
+    ///
+    /// # Errors
+    /// Ends the service.
+    async fn run(self: Box<Self>, context: ConnectorContext) -> Result<(), ComponentError>;
+}
+
+/// What a running connector is given.
+#[derive(Debug)]
+pub struct ConnectorContext {
+    /// The end of the pipelines that name it as exporter, with batches of each signal that they carry.
+    pub input: Input,
+    /// The beginning of the pipelines that name it as receiver.
+    pub output: Output,
+}
+
 /// Where telemetry goes.
 #[async_trait]
 pub trait Exporter: Send {
@@ -219,7 +249,7 @@ pub trait Exporter: Send {
 /// What a running exporter is given.
 #[derive(Debug)]
 pub struct ExporterContext {
-    /// Where batches come from.
+    /// Where batches come from: those of all pipelines that name the exporter, whatever they carry.
     pub input: Input,
     /// Its deadline bounds the drain; an exporter does not stop before its input closes.
     pub stop: Stop,
@@ -284,6 +314,8 @@ pub enum Build {
     Processor(BuildFn<dyn Processor>),
     /// An exporter.
     Exporter(BuildFn<dyn Exporter>),
+    /// A connector.
+    Connector(BuildFn<dyn Connector>),
     /// An extension.
     Extension(BuildFn<dyn Extension>),
 }
@@ -316,6 +348,7 @@ impl Factory {
             Build::Receiver(_) => ComponentKind::Receiver,
             Build::Processor(_) => ComponentKind::Processor,
             Build::Exporter(_) => ComponentKind::Exporter,
+            Build::Connector(_) => ComponentKind::Connector,
             Build::Extension(_) => ComponentKind::Extension,
         }
     }

@@ -13,13 +13,14 @@ pub mod component;
 pub mod config;
 mod intern;
 pub mod model;
+pub mod pages;
 pub mod stop;
 pub mod telemetry;
 pub mod value;
 
 pub use ack::{Ack, AckOutcome, Acks};
 pub use attributes::{AttributeValue, Attributes, AttributesBuilder};
-pub use batch::{MetricBatch, PointGroup};
+pub use batch::{Batch, MessageBatch, MetricBatch, PointGroup};
 pub use channel::{Gate, Input, Output, SendError};
 pub use intern::Slot;
 pub use model::{Family, FamilyKind, Origin, Part, Resource, Scope, Series, SeriesTable, Source, Temporality};

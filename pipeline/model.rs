@@ -134,6 +134,8 @@ pub struct Resource {
     pub schema_url: Arc<str>,
     /// Attributes that the sender dropped.
     pub dropped_attributes: u32,
+    /// OTLP's `Resource.entity_refs`, encoded as they came: nothing here has a use for their contents.
+    pub entity_refs: Box<[u8]>,
 }
 
 /// The instrumentation scope (OTLP `InstrumentationScope`).

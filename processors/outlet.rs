@@ -1,7 +1,7 @@
 //! What all processors have in common at their ends: counting what comes in and what goes out, and saying so
 //! when something that goes out is not taken.
 
-use pipeline::MetricBatch;
+use pipeline::Batch;
 use pipeline::channel::{Output, SendError};
 use pipeline::component::{BuildContext, Signal};
 use pipeline::telemetry::{Counter, Telemetry};
@@ -14,16 +14,16 @@ const LOG_INTERVAL: Duration = Duration::from_secs(1);
 /// The Collector's counters of a processor's two ends.
 #[derive(Clone, Debug)]
 pub(crate) struct ItemMetrics {
-    /// Points that came in.
+    /// Items that came in.
     pub(crate) incoming: Counter,
-    /// Points that were passed on and taken.
+    /// Items that were passed on and taken.
     pub(crate) outgoing: Counter,
 }
 
 impl ItemMetrics {
     pub(crate) fn new(context: &BuildContext) -> Self {
         let id = context.id.to_string();
-        let labels = [("processor", id.as_str()), ("otel_signal", Signal::Metrics.name())];
+        let labels = [("processor", id.as_str()), ("otel_signal", signal(context).name())];
         let counter = |name, help| context.telemetry.counter(name, help, &labels);
         Self {
             incoming: counter("otelcol_processor_incoming_items", "Items that came into the processor."),
@@ -32,11 +32,16 @@ impl ItemMetrics {
     }
 }
 
-/// The counter of points that processor `id` dropped for `reason`.
-pub(crate) fn dropped(telemetry: &Telemetry, id: &str, reason: &str) -> Counter {
+/// What the pipeline of a processor carries.
+pub(crate) fn signal(context: &BuildContext) -> Signal {
+    context.signal.unwrap_or(Signal::Metrics)
+}
+
+/// The counter of items that processor `id` dropped for `reason`.
+pub(crate) fn dropped(telemetry: &Telemetry, signal: Signal, id: &str, reason: &str) -> Counter {
     telemetry.counter(
-        "otelcol_processor_dropped_metric_points",
-        "Metric points that the processor did not pass on, by reason.",
+        &format!("otelcol_processor_dropped_{}", signal.items()),
+        "Items that the processor did not pass on, by reason.",
         &[("processor", id), ("reason", reason)],
     )
 }
@@ -74,8 +79,8 @@ impl OutletMetrics {
     pub(crate) fn new(context: &BuildContext, items: &ItemMetrics) -> Self {
         let id = context.id.to_string();
         Self {
-            refused: dropped(&context.telemetry, &id, "refused_downstream"),
-            closed: dropped(&context.telemetry, &id, "pipeline_stopped"),
+            refused: dropped(&context.telemetry, signal(context), &id, "refused_downstream"),
+            closed: dropped(&context.telemetry, signal(context), &id, "pipeline_stopped"),
             outgoing: items.outgoing.clone(),
             id,
         }
@@ -97,19 +102,20 @@ pub(crate) struct Outlet {
 impl Outlet {
     /// Waits until the next component has taken the batch. What is not taken is counted and logged: its
     /// acknowledgement says `dropped`, and nobody else could do more about it.
-    pub(crate) async fn send(&mut self, batch: MetricBatch) {
-        let points = batch.len() as u64;
+    pub(crate) async fn send(&mut self, batch: impl Into<Batch>) {
+        let batch = batch.into();
+        let items = batch.len() as u64;
         let Err(error) = self.output.send(batch).await else {
-            self.metrics.outgoing.add(points);
+            self.metrics.outgoing.add(items);
             return;
         };
         match error {
-            SendError::Refused(_) => self.metrics.refused.add(points),
-            SendError::Closed => self.metrics.closed.add(points),
+            SendError::Refused(_) => self.metrics.refused.add(items),
+            SendError::Closed => self.metrics.closed.add(items),
         }
         if let Some(suppressed) = self.throttle.admit() {
             let processor = self.metrics.id.as_str();
-            tracing::error!(processor, %error, points, suppressed, "The next component did not take a batch; it is dropped.");
+            tracing::error!(processor, %error, items, suppressed, "The next component did not take a batch; it is dropped.");
         }
     }
 }

@@ -6,8 +6,8 @@ use pipeline::component::{Build, BuildContext, Factory, Processor, ProcessorCont
 use pipeline::config::{Node, parse};
 use pipeline::telemetry::Telemetry;
 use pipeline::{
-    Attributes, Exemplar, Family, MetricBatch, Origin, Part, Point, PointGroup, Resource, Scope, Series, SeriesTable,
-    Source, Value,
+    Attributes, Batch, Exemplar, Family, MetricBatch, Origin, Part, Point, PointGroup, Resource, Scope, Series,
+    SeriesTable, Source, Value,
 };
 use std::sync::Arc;
 
@@ -18,6 +18,7 @@ pub(crate) fn context(id: &str) -> BuildContext {
         program: Program { name: "oxidot", version: "0" },
         telemetry: Telemetry::default(),
         shared: Shared::default(),
+        signal: Some(pipeline::component::Signal::Metrics),
     }
 }
 
@@ -64,10 +65,19 @@ impl Running {
     }
 
     /// Closes the input and takes everything that still comes out.
-    pub(crate) async fn finish(mut self) -> Vec<MetricBatch> {
+    pub(crate) async fn finish(self) -> Vec<MetricBatch> {
+        let metrics = |batch| match batch {
+            Batch::Metrics(batch) => batch,
+            Batch::Messages(_) => panic!("metrics"),
+        };
+        self.finish_any().await.into_iter().map(metrics).collect()
+    }
+
+    /// The same with any signal.
+    pub(crate) async fn finish_any(mut self) -> Vec<Batch> {
         self.input = None;
         let mut out = Vec::new();
-        while let Some(batch) = self.output.recv().await {
+        while let Some(batch) = self.output.recv_any().await {
             out.push(batch);
         }
         self.task.await.unwrap();

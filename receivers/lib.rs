@@ -1,3 +1,8 @@
-//! placeholder
+//! Receivers: where telemetry comes in. One module per component; each offers its factory.
+
+mod acknowledge;
+pub mod otlp;
 pub mod prometheus;
 pub mod prometheus_remote_write;
+
+pub use acknowledge::Acknowledge;

@@ -9,15 +9,19 @@ mod tests;
 
 /// Every component of the program.
 pub const TABLE: &[Factory] = &[
+    receivers::otlp::FACTORY,
     receivers::prometheus::FACTORY,
     receivers::prometheus_remote_write::FACTORY,
     processors::batch::FACTORY,
     processors::memory_limiter::FACTORY,
     processors::relabel::FACTORY,
+    connectors::forward::FACTORY,
+    exporters::aws_prometheus_remote_write::FACTORY,
     exporters::debug::FACTORY,
     exporters::prometheus::FACTORY,
     exporters::prometheus_remote_write::FACTORY,
     extensions::health_check::FACTORY,
+    extensions::sigv4auth::FACTORY,
 ];
 
 /// A table of components to look things up in: the program's, or one of a test.

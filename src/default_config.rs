@@ -1,6 +1,6 @@
 //! What runs when no configuration is named: the whole main job on one machine, with no other program.
 //!
-//! The process scrapes its own metrics, sends them by remote write to itself, and shows what arrived on a page.
+//! The process scrapes its own metrics and takes OTLP, sends metrics by remote write to itself, and shows what arrived on a page.
 
 use crate::config::DefaultConfig;
 use pipeline::telemetry::Telemetry;
@@ -19,10 +19,12 @@ const NAME: &str = "default.yaml";
 pub const STATUS_EVERY: Duration = Duration::from_secs(5);
 
 /// What the default configuration listens on, as the file has it.
-const PORTS: [(u16, &str); 3] = [
+const PORTS: [(u16, &str); 5] = [
     (8888, "service::telemetry::metrics (own metrics)"),
     (19291, "receivers::prometheusremotewrite (what arrives)"),
     (9464, "exporters::prometheus (what arrived)"),
+    (4317, "receivers::otlp (gRPC)"),
+    (4318, "receivers::otlp (HTTP)"),
 ];
 
 /// The default configuration with the ports of the file, to be looked at and not run.
@@ -33,7 +35,7 @@ pub fn as_written() -> DefaultConfig {
 /// The default configuration on ports that were free when it was made.
 #[derive(Clone, Debug)]
 pub struct DefaultService {
-    ports: [u16; 3],
+    ports: [u16; 5],
     text: String,
 }
 
@@ -43,7 +45,7 @@ impl DefaultService {
         Self::on_ports(PORTS.map(|(port, _)| if is_free(port) { port } else { any_free().unwrap_or(port) }))
     }
 
-    fn on_ports(ports: [u16; 3]) -> Self {
+    fn on_ports(ports: [u16; 5]) -> Self {
         // Through marks, lest a chosen port be taken for one of the file.
         let mut text = TEXT.to_owned();
         for (index, (port, _)) in PORTS.iter().enumerate() {
@@ -78,12 +80,13 @@ impl DefaultService {
 impl fmt::Display for DefaultService {
     /// What to look at, for somebody who has just started the program.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let [own, receiver, exporter] = self.ports;
+        let [own, receiver, exporter, grpc, http] = self.ports;
         writeln!(f, "No --config given: Oxidot runs its built-in example.")?;
         writeln!(f, "It scrapes its own metrics every 2 seconds and sends them to itself by Prometheus remote write:")?;
         writeln!(f, "  what it scrapes    http://127.0.0.1:{own}/metrics")?;
         writeln!(f, "  where it writes    http://127.0.0.1:{receiver}/api/v1/write")?;
         writeln!(f, "  what arrived       http://127.0.0.1:{exporter}/metrics")?;
+        writeln!(f, "Applications may send OTLP to 127.0.0.1:{grpc} (gRPC) and http://127.0.0.1:{http}.")?;
         for ((usual, key), port) in PORTS.iter().zip(self.ports) {
             if *usual != port {
                 writeln!(f, "Port {usual} is in use, so {port} is taken for {key}.")?;
@@ -111,7 +114,7 @@ mod tests {
     #[test]
     fn chosen_ports_take_the_place_of_those_of_the_file() {
         // The second is one that the file has in another place.
-        let service = DefaultService::on_ports([1111, 8888, 2222]);
+        let service = DefaultService::on_ports([1111, 8888, 2222, 3333, 5555]);
         let count = |text: &str| service.text.matches(text).count();
         let before = |text: &str| TEXT.matches(text).count();
         assert_eq!(count("1111"), before("8888"));

@@ -19,8 +19,20 @@ const LONG_FILES: &[(&str, &str)] = &[];
 const LONG_FUNCTIONS: &[(&str, &str)] = &[];
 
 /// Folders with sources of ours.
-const SOURCES: [&str; 10] =
-    ["src", "pipeline", "prometheus", "net", "receivers", "processors", "exporters", "extensions", "tests", "benches"];
+const SOURCES: [&str; 12] = [
+    "src",
+    "pipeline",
+    "prometheus",
+    "otlp",
+    "net",
+    "receivers",
+    "processors",
+    "connectors",
+    "exporters",
+    "extensions",
+    "tests",
+    "benches",
+];
 
 /// A source file.
 struct Source {

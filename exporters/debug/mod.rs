@@ -4,6 +4,7 @@
 //! `logging` exporter, whose name and `loglevel` key are still accepted.
 
 mod config;
+mod messages;
 mod sampling;
 #[cfg(test)]
 mod tests;
@@ -17,7 +18,7 @@ use async_trait::async_trait;
 use pipeline::component::{Build, BuildContext, ComponentError, Exporter, ExporterContext, Factory, Signal, Stability};
 use pipeline::config::{ConfigErrors, Node};
 use pipeline::telemetry::Counter;
-use pipeline::{AckOutcome, MetricBatch};
+use pipeline::{AckOutcome, Batch, MessageBatch, MetricBatch};
 use tokio::time::Instant;
 
 use self::config::Settings;
@@ -31,7 +32,7 @@ pub const FACTORY: Factory = Factory {
     type_name: "debug",
     aliases: &["logging"],
     summary: "Writes telemetry to the log: counts, one line a point, or everything",
-    signals: &[Signal::Metrics],
+    signals: &[Signal::Metrics, Signal::Traces, Signal::Logs],
     stability: Stability::Stable,
     live_update: false,
     validate,
@@ -48,30 +49,39 @@ fn build(node: &Node, context: &BuildContext) -> Result<Box<dyn Exporter>, Compo
     let id = context.id.to_string();
     config.warn_of_old_names(&context.id);
     let settings = config.settings(context.id.type_name() == "logging");
-    let sent = context.telemetry.counter(
-        "otelcol_exporter_sent_metric_points",
-        "Number of metric points successfully sent to destination.",
-        &[("exporter", &id)],
-    );
+    let sent = [Signal::Metrics, Signal::Traces, Signal::Logs].map(|signal| {
+        let name = format!("otelcol_exporter_sent_{}", signal.items());
+        context.telemetry.counter(&name, "Number of items successfully sent to destination.", &[("exporter", &id)])
+    });
     Ok(Box::new(DebugExporter { id, settings, sent }))
 }
 
 struct DebugExporter {
     id: String,
     settings: Settings,
-    sent: Counter,
+    /// Of metrics, traces and logs.
+    sent: [Counter; 3],
 }
 
 #[async_trait]
 impl Exporter for DebugExporter {
     async fn run(self: Box<Self>, mut context: ExporterContext) -> Result<(), ComponentError> {
         let mut sampler = Sampler::new(self.settings.sampling_initial, self.settings.sampling_thereafter);
-        while let Some(batch) = context.input.recv().await {
+        let [metrics, traces, logs] = &self.sent;
+        while let Some(batch) = context.input.recv_any().await {
             if sampler.admits(Instant::now()) {
-                self.show(&batch);
+                match &batch {
+                    Batch::Metrics(batch) => self.show(batch),
+                    Batch::Messages(batch) => self.show_messages(batch),
+                }
             }
-            self.sent.add(batch.len() as u64);
-            batch.acks.resolve(AckOutcome::Delivered);
+            let sent = match batch.signal() {
+                Signal::Metrics => metrics,
+                Signal::Traces => traces,
+                Signal::Logs => logs,
+            };
+            sent.add(batch.len() as u64);
+            batch.into_acks().resolve(AckOutcome::Delivered);
         }
         Ok(())
     }
@@ -98,7 +108,41 @@ impl DebugExporter {
             }
             return;
         }
-        let summary = text::summary(&self.id, &tree, batch.len());
+        let counts = [
+            ("resource metrics", tree.resource_count()),
+            ("metrics", tree.metric_count()),
+            ("data points", batch.len()),
+        ];
+        self.print(&text::summary(&self.id, "Metrics", &counts), &dump);
+    }
+
+    fn show_messages(&self, batch: &MessageBatch) {
+        let (signal, resources) = (batch.signal, messages::resource_count(&batch.body));
+        let dump = match self.settings.verbosity {
+            Verbosity::Basic => String::new(),
+            Verbosity::Normal => messages::normal(signal, &batch.body),
+            Verbosity::Detailed => messages::detailed(signal, &batch.body),
+        };
+        if !self.settings.use_internal_logger {
+            let (title, counts) = match signal {
+                Signal::Logs => ("Logs", [("resource logs", resources), ("log records", batch.items)]),
+                _ => ("Traces", [("resource spans", resources), ("spans", batch.items)]),
+            };
+            self.print(&text::summary(&self.id, title, &counts), &dump);
+            return;
+        }
+        match signal {
+            Signal::Logs => {
+                tracing::info!(exporter = self.id, resource_logs = resources, log_records = batch.items, "Logs");
+            }
+            _ => tracing::info!(exporter = self.id, resource_spans = resources, spans = batch.items, "Traces"),
+        }
+        if !dump.is_empty() {
+            tracing::info!(exporter = self.id, "{dump}");
+        }
+    }
+
+    fn print(&self, summary: &str, dump: &str) {
         // Standard output may be closed (`oxidot | head`); that must not end the service.
         let mut out = std::io::stdout().lock();
         if out.write_all(summary.as_bytes()).and_then(|()| out.write_all(dump.as_bytes())).is_err() {

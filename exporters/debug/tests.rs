@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use pipeline::channel::channel;
-use pipeline::component::{Build, BuildContext, ExporterContext, Program, Shared};
+use pipeline::component::{Build, BuildContext, ExporterContext, Program, Shared, Signal};
 use pipeline::config::{ComponentId, parse};
 use pipeline::model::Source;
 use pipeline::stop::Stop;
@@ -22,7 +22,7 @@ use super::config::{DebugConfig, Verbosity};
 use super::sampling::Sampler;
 use super::tree::Tree;
 use super::values::timestamp;
-use super::{FACTORY, text};
+use super::{FACTORY, messages, text};
 
 fn series(family: &str, kind: FamilyKind, name: &str, part: Part, attributes: &[(&str, &str)]) -> Arc<Series> {
     let family = Family {
@@ -80,7 +80,7 @@ fn batch() -> MetricBatch {
     let resource = Resource {
         attributes: Attributes::from_pairs([("service.name", "shop")]),
         schema_url: "https://example.com/1".into(),
-        dropped_attributes: 0,
+        ..Resource::default()
     };
     let scope = Scope { name: "lib".into(), version: "1.2".into(), ..Scope::default() };
     let origin = Origin::intern(Source::Otlp, resource, scope, Attributes::from_pairs([("zone", "z1")]));
@@ -152,7 +152,10 @@ fn detailed_shows_everything() {
 #[test]
 fn the_summary_counts_resources_metrics_and_points() {
     let batch = batch();
-    let line = text::summary("debug/a", &Tree::of(&batch), batch.len());
+    let tree = Tree::of(&batch);
+    let counts =
+        [("resource metrics", tree.resource_count()), ("metrics", tree.metric_count()), ("data points", batch.len())];
+    let line = text::summary("debug/a", "Metrics", &counts);
     let fields = "{\"exporter\": \"debug/a\", \"resource metrics\": 1, \"metrics\": 6, \"data points\": 6}\n";
     assert!(line.ends_with(&format!("\tinfo\tMetrics\t{fields}")), "{line}");
 }
@@ -216,6 +219,7 @@ async fn delivers_counts_and_ends_with_its_input() {
         program: Program { name: "oxidot", version: "0" },
         telemetry: telemetry.clone(),
         shared: Shared::default(),
+        signal: None,
     };
     let node = parse("verbosity: detailed\nuse_internal_logger: true\n", "t.yaml").unwrap();
     (FACTORY.validate)(&node).unwrap();
@@ -230,4 +234,58 @@ async fn delivers_counts_and_ends_with_its_input() {
     assert_eq!(waiter.await.unwrap(), AckOutcome::Delivered);
     let sent = telemetry.value("otelcol_exporter_sent_metric_points", &[("exporter", "debug/x")]);
     assert_eq!(sent, Some(6.0));
+}
+
+/// A request from its JSON.
+fn message(signal: Signal, json: &str) -> Vec<u8> {
+    otlp::json::to_protobuf(signal, json.as_bytes()).unwrap()
+}
+
+const TRACES: &str = r#"{"resourceSpans": [{"resource": {"attributes": [{"key": "service.name", "value": {"stringValue": "s"}}]},
+  "scopeSpans": [{"scope": {"name": "lib", "version": "1"}, "spans": [{"traceId": "5B8EFFF798038103D269B633813FC60C",
+  "spanId": "EEE19B7EC3C1B174", "parentSpanId": "EEE19B7EC3C1B173", "name": "work", "kind": 2,
+  "startTimeUnixNano": "1544712660000000000", "endTimeUnixNano": "1544712661000000000",
+  "attributes": [{"key": "tags", "value": {"arrayValue": {"values": [{"stringValue": "a"}, {"intValue": "1"}]}}}],
+  "events": [{"timeUnixNano": "1544712660500000000", "name": "half"}], "status": {"code": 2, "message": "no"},
+  "links": [{"traceId": "5B8EFFF798038103D269B633813FC60C", "spanId": "EEE19B7EC3C1B175"}]}]}]}]}"#;
+
+const LOGS: &str = r#"{"resourceLogs": [{"scopeLogs": [{"schemaUrl": "https://x", "logRecords": [{"timeUnixNano": "1544712660300000000",
+  "severityNumber": 10, "severityText": "Information", "body": {"stringValue": "Example"},
+  "attributes": [{"key": "n", "value": {"boolValue": true}}]}]}]}]}"#;
+
+#[test]
+fn spans_are_shown_in_the_collectors_shape() {
+    let body = message(Signal::Traces, TRACES);
+    assert_eq!(
+        messages::normal(Signal::Traces, &body),
+        "ResourceTraces #0 service.name=s\nScopeTraces #0 lib@1\n\
+         work 5b8efff798038103d269b633813fc60c eee19b7ec3c1b174 tags=[\"a\",1]\n"
+    );
+    assert_eq!(
+        messages::detailed(Signal::Traces, &body),
+        "ResourceSpans #0\nResource SchemaURL: \nResource attributes:\n     -> service.name: Str(s)\n\
+         ScopeSpans #0\nScopeSpans SchemaURL: \nInstrumentationScope lib 1\nSpan #0\n    \
+         Trace ID       : 5b8efff798038103d269b633813fc60c\n    Parent ID      : eee19b7ec3c1b173\n    \
+         ID             : eee19b7ec3c1b174\n    Name           : work\n    Kind           : Server\n    \
+         Start time     : 2018-12-13 14:51:00 +0000 UTC\n    End time       : 2018-12-13 14:51:01 +0000 UTC\n    \
+         Status code    : Error\n    Status message : no\n\
+         Attributes:\n     -> tags: Slice([\"a\",1])\n\
+         Events:\nSpanEvent #0\n     -> Name: half\n     -> Timestamp: 2018-12-13 14:51:00.5 +0000 UTC\n     \
+         -> DroppedAttributesCount: 0\nLinks:\nSpanLink #0\n     \
+         -> Trace ID: 5b8efff798038103d269b633813fc60c\n     -> ID: eee19b7ec3c1b175\n     -> TraceState: \n     \
+         -> DroppedAttributesCount: 0\n"
+    );
+}
+
+#[test]
+fn log_records_are_shown_in_the_collectors_shape() {
+    let body = message(Signal::Logs, LOGS);
+    assert_eq!(messages::normal(Signal::Logs, &body), "ResourceLog #0\nScopeLog #0 [https://x]\nExample n=true\n");
+    assert_eq!(
+        messages::detailed(Signal::Logs, &body),
+        "ResourceLog #0\nResource SchemaURL: \nScopeLogs #0\nScopeLogs SchemaURL: https://x\nInstrumentationScope  \n\
+         LogRecord #0\nObservedTimestamp: 1970-01-01 00:00:00 +0000 UTC\n\
+         Timestamp: 2018-12-13 14:51:00.3 +0000 UTC\nSeverityText: Information\nSeverityNumber: Info2(10)\n\
+         Body: Str(Example)\nAttributes:\n     -> n: Bool(true)\nTrace ID: \nSpan ID: \nFlags: 0\n"
+    );
 }

@@ -8,14 +8,13 @@ use pipeline::{AttributeValue, Family, FamilyKind, Scope, Series, Temporality};
 use super::tree::{MetricNode, PointNode, Tree};
 use super::values::{Typed, bare, put, put_detailed_value, put_normal_value, timestamp};
 
-/// The summary line for standard output, with the fields that the log line has.
-pub(super) fn summary(id: &str, tree: &Tree<'_>, points: usize) -> String {
-    let fields = format!(
-        "{{\"exporter\": {id:?}, \"resource metrics\": {}, \"metrics\": {}, \"data points\": {points}}}",
-        tree.resource_count(),
-        tree.metric_count()
-    );
-    format!("{}\tinfo\tMetrics\t{fields}\n", timestamp(now_nanos()))
+/// The summary line for standard output: a title and the fields that the log line has.
+pub(super) fn summary(id: &str, title: &str, counts: &[(&str, usize)]) -> String {
+    let mut fields = format!("{{\"exporter\": {id:?}");
+    for (name, count) in counts {
+        put(&mut fields, format_args!(", \"{name}\": {count}"));
+    }
+    format!("{}\tinfo\t{title}\t{fields}}}\n", timestamp(now_nanos()))
 }
 
 /// One line a point, below a line for each resource and scope.
@@ -60,7 +59,7 @@ pub(super) fn detailed(tree: &Tree<'_>) -> String {
     out
 }
 
-fn put_inline<'a>(out: &mut String, attributes: impl Iterator<Item = (&'a str, AttributeValue<'a>)>) {
+pub(super) fn put_inline<'a>(out: &mut String, attributes: impl Iterator<Item = (&'a str, AttributeValue<'a>)>) {
     for (key, value) in attributes {
         put(out, format_args!(" {key}={}", bare(value)));
     }
@@ -101,7 +100,11 @@ fn attributes<'a>(node: &PointNode<'a>) -> impl Iterator<Item = (&'a str, Attrib
     series.attributes.iter().chain(&origin.labels).chain(part)
 }
 
-fn put_attributes<'a>(out: &mut String, title: &str, attributes: impl Iterator<Item = (&'a str, AttributeValue<'a>)>) {
+pub(super) fn put_attributes<'a>(
+    out: &mut String,
+    title: &str,
+    attributes: impl Iterator<Item = (&'a str, AttributeValue<'a>)>,
+) {
     let mut attributes = attributes.peekable();
     if attributes.peek().is_some() {
         put(out, format_args!("{title}:\n"));
@@ -192,7 +195,7 @@ fn put_exemplar(out: &mut String, at: usize, exemplar: &Exemplar) {
     put_attributes(out, "     -> FilteredAttributes", exemplar.attributes.iter());
 }
 
-fn put_hex(out: &mut String, bytes: &[u8]) {
+pub(super) fn put_hex(out: &mut String, bytes: &[u8]) {
     for byte in bytes {
         // Writing to a String cannot fail.
         let _infallible = write!(out, "{byte:02x}");

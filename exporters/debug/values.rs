@@ -16,7 +16,11 @@ impl fmt::Display for Typed<'_> {
             AttributeValue::Int(value) => write!(f, "Int({value})"),
             AttributeValue::Double(value) => write!(f, "Double({value})"),
             AttributeValue::Bytes(bytes) => write!(f, "Bytes({} bytes)", bytes.len()),
-            AttributeValue::Encoded(bytes) => write!(f, "Encoded({} bytes)", bytes.len()),
+            // A list's field number is 5, a map's is 6.
+            AttributeValue::Encoded(bytes) if bytes.first() == Some(&0x2a) => {
+                write!(f, "Slice({})", otlp::json::value_text(bytes))
+            }
+            AttributeValue::Encoded(bytes) => write!(f, "Map({})", otlp::json::value_text(bytes)),
             AttributeValue::Empty => f.write_str("Empty()"),
         }
     }
@@ -29,6 +33,7 @@ pub(super) fn bare(value: AttributeValue<'_>) -> String {
         AttributeValue::Bool(value) => value.to_string(),
         AttributeValue::Int(value) => value.to_string(),
         AttributeValue::Double(value) => value.to_string(),
+        AttributeValue::Encoded(value) => otlp::json::value_text(value),
         other => Typed(other).to_string(),
     }
 }

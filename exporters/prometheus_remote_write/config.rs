@@ -1,5 +1,6 @@
 //! The keys of `prometheusremotewrite`.
 
+use aws::{CredentialSettings, PrometheusSigV4Config, RoleSettings, SigningSettings};
 use net::client::{ClientSettings, CollectorDefaults};
 use pipeline::config::{ConfigErrors, GoDuration, Node, decode};
 use prometheus::translate::label_set::{LabelRules, sanitize_external_labels};
@@ -10,6 +11,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::encode::Limits;
+use super::limits::{LimitsKey, StoreLimits};
 use super::shards::QueueLimits;
 use super::translation::Translation;
 
@@ -61,10 +63,17 @@ net::collector_http_client_config! {
         scraped_scope_info: bool,
         /// Send type, help and unit of families. Default false.
         send_metadata: bool,
-        /// Send exemplars. Default true.
+        /// Send exemplars. Default true, but for stores that do not take them (AMP).
         send_exemplars: Option<bool>,
         /// `prometheus.WriteRequest`, which is the default.
         protobuf_message: Option<String>,
+        /// Sign requests for AWS, with the keys that Prometheus' `remote_write` has. Default: do not sign.
+        sigv4: Option<PrometheusSigV4Config>,
+        /// The same in the words of `awsprometheusremotewrite`, and of it only.
+        aws_auth: Option<AwsAuthKeys>,
+        /// What the store accepts: `amp`, `none`, or single limits. Default: `amp` for endpoints of Amazon Managed
+        /// Service for Prometheus, else `none`. Ours.
+        limits: Option<LimitsKey>,
         /// Bytes; accepted for files of older Collectors.
         user_agent: Option<String>,
     }
@@ -103,6 +112,27 @@ struct EnabledKey {
     enabled: Option<bool>,
 }
 
+/// The `aws_auth` block of the exporter that the ADOT Collector had until 0.20.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+struct AwsAuthKeys {
+    /// Default: the second label of the endpoint's host.
+    region: String,
+    /// Default `aps`.
+    service: String,
+    /// A role to assume. Default none.
+    role_arn: String,
+}
+
+/// Which of the exporter's two names a configuration uses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Dialect {
+    /// `prometheusremotewrite`.
+    Plain,
+    /// `awsprometheusremotewrite`, which always signs.
+    Aws,
+}
+
 /// How failed requests are tried again.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Retry {
@@ -113,6 +143,9 @@ pub(super) struct Retry {
     pub(super) randomization: f64,
     /// From the first attempt of a request; zero is for ever.
     pub(super) max_elapsed: Duration,
+    /// The same for requests that are refused for who sends them, or cannot be signed yet: for ever, unless the
+    /// configuration says how long. Nothing is wrong with what they carry.
+    pub(super) max_refused: Duration,
 }
 
 /// Everything, checked.
@@ -123,6 +156,9 @@ pub(super) struct Config {
     pub(super) queue: QueueLimits,
     pub(super) retry: Retry,
     pub(super) limits: Limits,
+    pub(super) store: StoreLimits,
+    /// How requests are signed, if the exporter does so itself.
+    pub(super) signing: Option<SigningSettings>,
     pub(super) linger: Duration,
     pub(super) send_metadata: bool,
     pub(super) translation: Translation,
@@ -141,7 +177,7 @@ impl Problems<'_> {
 }
 
 impl Config {
-    pub(super) fn read(node: &Node) -> Result<Self, ConfigErrors> {
+    pub(super) fn read(node: &Node, dialect: Dialect) -> Result<Self, ConfigErrors> {
         let keys: Keys = decode(node, "")?;
         let mut problems = Problems { node, errors: ConfigErrors::new() };
         let endpoint = endpoint(&keys, &mut problems);
@@ -157,8 +193,14 @@ impl Config {
         }
         let queue = queue(&keys, &mut problems);
         let retry = retry(&keys, &mut problems);
-        let limits = limits(&keys, &mut problems);
-        let translation = translation(&keys, &mut problems);
+        let signing = signing(&keys, dialect, endpoint.as_ref(), &mut problems);
+        let amp = endpoint.as_ref().and_then(http::Uri::host).is_some_and(aws::is_amp);
+        let store = keys.limits.clone().unwrap_or_default().limits(amp).unwrap_or_else(|(key, message)| {
+            problems.refuse(key, message);
+            StoreLimits::default()
+        });
+        let limits = limits(&keys, &store, &mut problems);
+        let translation = translation(&keys, store.exemplars(), &mut problems);
         match keys.protobuf_message.as_deref() {
             None | Some("" | "prometheus.WriteRequest") => {}
             Some("io.prometheus.write.v2.Request") => problems.refuse(
@@ -175,6 +217,8 @@ impl Config {
                 queue,
                 retry,
                 limits,
+                store,
+                signing,
                 linger,
                 send_metadata: keys.send_metadata,
                 translation,
@@ -197,6 +241,48 @@ fn endpoint(keys: &Keys, problems: &mut Problems<'_>) -> Option<http::Uri> {
             None
         }
     }
+}
+
+/// How the exporter signs by itself.
+fn signing(
+    keys: &Keys,
+    dialect: Dialect,
+    endpoint: Option<&http::Uri>,
+    problems: &mut Problems<'_>,
+) -> Option<SigningSettings> {
+    if keys.sigv4.is_some() && (keys.auth.is_some() || keys.aws_auth.is_some()) {
+        problems.refuse("sigv4", "at most one of auth, sigv4 and aws_auth must be configured");
+    }
+    if let Some(sigv4) = &keys.sigv4 {
+        for (key, message) in sigv4.problems() {
+            problems.refuse(&format!("sigv4::{key}"), message);
+        }
+        return Some(sigv4.settings());
+    }
+    if dialect == Dialect::Plain {
+        if keys.aws_auth.is_some() {
+            let message = "aws_auth is a key of the exporter awsprometheusremotewrite: use that, or sigv4, or auth::authenticator with the sigv4auth extension";
+            problems.refuse("aws_auth", message);
+        }
+        return None;
+    }
+    if keys.auth.is_some() {
+        if keys.aws_auth.is_some() {
+            problems.refuse("auth", "at most one of auth, sigv4 and aws_auth must be configured");
+        }
+        return None;
+    }
+    let given = |text: &str| Some(text.to_owned()).filter(|text| !text.is_empty());
+    let auth = keys.aws_auth.clone().unwrap_or_default();
+    let second_label = endpoint.and_then(http::Uri::host).filter(|host| host.parse::<std::net::IpAddr>().is_err());
+    let second_label = second_label.and_then(|host| host.split('.').nth(1)).unwrap_or_default();
+    let inferred = endpoint.and_then(http::Uri::host).and_then(|host| aws::infer(host).1).unwrap_or(second_label);
+    let role = given(&auth.role_arn).map(|arn| RoleSettings { arn, ..RoleSettings::default() });
+    Some(SigningSettings {
+        region: given(&auth.region).or_else(|| given(inferred)),
+        service: given(&auth.service).or_else(|| Some("aps".to_owned())),
+        credentials: CredentialSettings { role, ..CredentialSettings::default() },
+    })
 }
 
 fn queue(keys: &Keys, problems: &mut Problems<'_>) -> QueueLimits {
@@ -235,6 +321,7 @@ fn retry(keys: &Keys, problems: &mut Problems<'_>) -> Retry {
         multiplier: retry.multiplier.unwrap_or(1.5),
         randomization: retry.randomization_factor.unwrap_or(0.5),
         max_elapsed: duration(retry.max_elapsed_time, Duration::from_secs(300)),
+        max_refused: duration(retry.max_elapsed_time, Duration::ZERO),
     };
     if !(0.0..=1.0).contains(&all.randomization) {
         problems.refuse("retry_on_failure::randomization_factor", "'randomization_factor' must be within [0, 1]");
@@ -251,7 +338,7 @@ fn retry(keys: &Keys, problems: &mut Problems<'_>) -> Retry {
     all
 }
 
-fn limits(keys: &Keys, problems: &mut Problems<'_>) -> Limits {
+fn limits(keys: &Keys, store: &StoreLimits, problems: &mut Problems<'_>) -> Limits {
     let raw = keys.max_batch_size_bytes.unwrap_or(0);
     if raw < 0 {
         problems.refuse("max_batch_size_bytes", "max_batch_byte_size must be greater than 0");
@@ -261,10 +348,10 @@ fn limits(keys: &Keys, problems: &mut Problems<'_>) -> Limits {
         problems.refuse("max_samples_per_send", "max_samples_per_send must be greater than 0");
     }
     let raw_bytes = if raw <= 0 { 3_000_000 } else { usize::try_from(raw).unwrap_or(usize::MAX) };
-    Limits { samples, raw_bytes: raw_bytes.min(1 << 30) }
+    Limits { samples, raw_bytes: raw_bytes.min(1 << 30), packed_bytes: store.packed_bytes() }
 }
 
-fn translation(keys: &Keys, problems: &mut Problems<'_>) -> Option<Translation> {
+fn translation(keys: &Keys, exemplars: bool, problems: &mut Problems<'_>) -> Option<Translation> {
     let strategy = match keys.translation_strategy.as_deref().filter(|s| !s.is_empty()).map(str::parse) {
         None => None,
         Some(Ok(strategy)) => Some(strategy),
@@ -302,7 +389,7 @@ fn translation(keys: &Keys, problems: &mut Problems<'_>) -> Option<Translation> 
         },
         keep_scraped_names: keys.keep_scraped_names,
         scraped_scope_info: keys.scraped_scope_info,
-        send_exemplars: keys.send_exemplars.unwrap_or(true),
+        send_exemplars: keys.send_exemplars.unwrap_or(exemplars),
         target_info,
         target_info_rules: TargetInfoRules {
             enabled: target_info,

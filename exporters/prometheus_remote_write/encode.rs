@@ -4,6 +4,7 @@
 //! compressed as it fills. What comes out are sealed requests: exactly the bytes to POST.
 
 use super::labels::{LabelTables, Untranslatable};
+use super::limits::Guard;
 use super::metrics::Metrics;
 use super::sample::{STALE, Timestamp, append_sample, append_sample_body, sent_value};
 use super::table::{Form, Trail};
@@ -24,6 +25,8 @@ pub(super) struct Limits {
     pub(super) samples: usize,
     /// Bytes before compression.
     pub(super) raw_bytes: usize,
+    /// Bytes after compression, without what still waits to be compressed.
+    pub(super) packed_bytes: usize,
 }
 
 /// What a request carries, for counters and for answers.
@@ -77,6 +80,8 @@ pub(super) struct Encoder {
     split: whole::SplitSeries,
     /// By the slot of the origin they describe.
     infos: Vec<Option<Info>>,
+    /// Keeps back what the store does not accept.
+    guard: Guard,
 }
 
 /// The `target_info` of an origin.
@@ -90,8 +95,9 @@ struct Info {
 }
 
 impl Encoder {
-    pub(super) fn new(translation: Arc<Translation>, limits: Limits, metrics: Arc<Metrics>) -> Self {
+    pub(super) fn new(translation: Arc<Translation>, limits: Limits, metrics: Arc<Metrics>, guard: Guard) -> Self {
         Self {
+            guard,
             tables: LabelTables::new(Arc::clone(&translation)),
             translation,
             limits,
@@ -142,6 +148,7 @@ impl Encoder {
             self.opened = Some(Instant::now());
         }
         let awaited = batch.acks.awaited();
+        self.guard.tick();
         for group in batch.groups() {
             self.group(group, &batch.acks);
         }
@@ -182,6 +189,10 @@ impl Encoder {
                 self.metrics.dropped("unknown_series", 1);
                 continue;
             };
+            if point.time < self.guard.oldest {
+                self.guard.too_old(&self.metrics, point.time, &series.name);
+                continue;
+            }
             if point.time != time.nanos {
                 time = Timestamp::new(point.time);
             }
@@ -198,7 +209,7 @@ impl Encoder {
                 self.with_exemplars(&group.origin, series, value, &time, acks, index, &mut exemplars);
                 continue;
             }
-            if entry.form() == Form::Apart {
+            if entry.form() == Form::Apart || entry.len() + origin.len() >= self.guard.wide {
                 self.sample(&group.origin, series, value, &time, acks);
                 continue;
             }
@@ -225,6 +236,9 @@ impl Encoder {
             Err(Untranslatable::TargetInfo) => return self.note_target_info(origin, series),
             Err(reason) => return self.metrics.dropped(reason.as_str(), 1),
         };
+        if labels.len() >= self.guard.wide && self.guard.refuses(&self.metrics, &labels) {
+            return;
+        }
         let Some(shard) = self.shards.get_mut(at) else { return };
         shard.writer.write(|out| append_sample(out, &labels, value, time));
         shard.took_sample(time, acks);
@@ -284,6 +298,9 @@ impl Encoder {
             Ok(labels) => labels,
             Err(reason) => return self.metrics.dropped(reason.as_str(), 1),
         };
+        if labels.len() >= self.guard.wide && self.guard.refuses(&self.metrics, &labels) {
+            return;
+        }
         let Some(shard) = self.shards.get_mut(at) else { return };
         let mut bytes = Vec::with_capacity(labels.len() + 64);
         labels.append_to(&mut bytes);
@@ -323,11 +340,12 @@ impl Encoder {
         if !self.translation.target_info {
             return;
         }
+        let oldest = self.guard.oldest;
         for group in batch.groups() {
             let Some(newest) = group.points.iter().map(|p| p.time).max() else { continue };
             let Some(info) = self.info(&group.origin) else { continue };
             // Several groups of one origin, or one scrape split over two batches, make one sample.
-            if newest <= info.last {
+            if newest <= info.last || newest < oldest {
                 continue;
             }
             info.last = newest;
@@ -399,6 +417,7 @@ impl Shard {
     fn full(&self, limits: Limits) -> bool {
         (self.contents.samples + self.contents.histograms) as usize >= limits.samples
             || self.writer.raw_len() >= limits.raw_bytes
+            || self.writer.compressed_len() >= limits.packed_bytes
     }
 
     /// Counts one float sample that was written.

@@ -7,6 +7,7 @@
 mod config;
 mod encode;
 mod labels;
+mod limits;
 mod metadata;
 mod metrics;
 mod sample;
@@ -19,11 +20,14 @@ mod translation;
 mod whole;
 
 use async_trait::async_trait;
+use aws::SigV4;
 use config::Config;
+pub(crate) use config::Dialect;
 use encode::Encoder;
+use limits::Guard;
 use metrics::Metrics;
-use net::auth::Authenticators;
-use net::client::HttpClient;
+use net::auth::{Authenticators, ClientAuth};
+use net::client::{Credentials, HttpClient};
 use pipeline::AckOutcome;
 use pipeline::component::{Build, BuildContext, ComponentError, Exporter, ExporterContext, Factory, Signal, Stability};
 use pipeline::config::{ConfigErrors, Node};
@@ -50,14 +54,35 @@ pub const FACTORY: Factory = Factory {
 const ADAPT_EVERY: Duration = Duration::from_secs(5);
 
 fn validate(node: &Node) -> Result<(), ConfigErrors> {
-    Config::read(node).map(drop)
+    validate_as(Dialect::Plain, node)
 }
 
 fn build(node: &Node, context: &BuildContext) -> Result<Box<dyn Exporter>, ComponentError> {
-    let config = Config::read(node).map_err(|errors| ComponentError::new(errors.to_string()))?;
+    build_as(Dialect::Plain, node, context)
+}
+
+/// Checks a configuration of either name.
+pub(crate) fn validate_as(dialect: Dialect, node: &Node) -> Result<(), ConfigErrors> {
+    Config::read(node, dialect).map(drop)
+}
+
+/// Makes the exporter under either name.
+pub(crate) fn build_as(
+    dialect: Dialect,
+    node: &Node,
+    context: &BuildContext,
+) -> Result<Box<dyn Exporter>, ComponentError> {
+    let config = Config::read(node, dialect).map_err(|errors| ComponentError::new(errors.to_string()))?;
     let shown = shown(&config.endpoint);
     let metrics = Arc::new(Metrics::new(&context.telemetry, &context.id.to_string(), &shown));
-    Ok(Box::new(RemoteWrite { config, context: context.clone(), shown_endpoint: shown, metrics, sender: None }))
+    Ok(Box::new(RemoteWrite {
+        config,
+        context: context.clone(),
+        shown_endpoint: shown,
+        metrics,
+        sender: None,
+        watching: None,
+    }))
 }
 
 /// The endpoint without what may be secret in it.
@@ -73,12 +98,26 @@ struct RemoteWrite {
     shown_endpoint: String,
     metrics: Arc<Metrics>,
     sender: Option<Arc<Sender>>,
+    /// Keeps the credentials of a signer of its own fresh.
+    watching: Option<aws::Watching>,
 }
 
 #[async_trait]
 impl Exporter for RemoteWrite {
     async fn start(&mut self) -> Result<(), ComponentError> {
-        let authenticators = Authenticators::of(&self.context.shared);
+        let mut authenticators = Authenticators::of(&self.context.shared);
+        if let Some(signing) = &self.config.signing {
+            let signer = SigV4::new(signing.clone())
+                .map_err(|error| ComponentError::caused("requests cannot be signed", error))?;
+            let signer = Arc::new(signer);
+            authenticators.add_client(self.context.id.clone(), Arc::clone(&signer) as _);
+            self.config.client.credentials = Credentials::Authenticator(self.context.id.clone());
+            self.watching = Some(signer.watch());
+        }
+        let auth: Option<Arc<dyn ClientAuth>> = match &self.config.client.credentials {
+            Credentials::Authenticator(id) => authenticators.client(id).ok(),
+            _ => None,
+        };
         let client = HttpClient::new(&self.config.client, &authenticators)
             .map_err(|error| ComponentError::caused("cannot set up the HTTP client", error))?;
         client.check_files().map_err(|error| ComponentError::caused("cannot read TLS files", error))?;
@@ -89,6 +128,8 @@ impl Exporter for RemoteWrite {
             shown_endpoint: self.shown_endpoint.clone(),
             headers: send::headers(&format!("{}/{}", program.name, program.version)),
             retry: self.config.retry,
+            auth,
+            max_age: self.config.store.sample_age,
             metrics: Arc::clone(&self.metrics),
         }));
         Ok(())
@@ -103,7 +144,12 @@ impl Exporter for RemoteWrite {
         let linger = self.config.linger;
         let translation = Arc::new(self.config.translation);
         let mut running = Running {
-            encoder: Encoder::new(Arc::clone(&translation), self.config.limits, Arc::clone(&self.metrics)),
+            encoder: Encoder::new(
+                Arc::clone(&translation),
+                self.config.limits,
+                Arc::clone(&self.metrics),
+                Guard::new(self.config.store),
+            ),
             translation,
             metadata: self.config.send_metadata.then(metadata::Metadata::default),
             max_shards: self.config.queue.shards,

@@ -1,10 +1,13 @@
 //! Delivers one request: attempts, waits between them, and what the store's answers mean.
 
 use super::config::Retry;
+use super::encode::Contents;
+use super::limits::TOO_OLD;
 use super::metrics::Metrics;
 use super::shards::Waiting;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
-use net::client::{HttpClient, Request as HttpRequest, RequestError};
+use net::auth::{AuthVerdict, ClientAuth};
+use net::client::{HttpClient, Request as HttpRequest, RequestError, RequestErrorKind};
 use pipeline::AckOutcome;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -26,6 +29,10 @@ pub(super) struct Sender {
     pub(super) shown_endpoint: String,
     pub(super) headers: HeaderMap,
     pub(super) retry: Retry,
+    /// Who signs requests; knows what a refusal means.
+    pub(super) auth: Option<Arc<dyn ClientAuth>>,
+    /// Samples older than this are not accepted by the store.
+    pub(super) max_age: Option<Duration>,
     pub(super) metrics: Arc<Metrics>,
 }
 
@@ -36,6 +43,8 @@ enum Attempt {
     Failed {
         why: String,
         retry_after: Option<Duration>,
+        /// It is not about the request, but about who sends it.
+        of_identity: bool,
     },
     /// The same will never be accepted.
     Rejected {
@@ -70,7 +79,10 @@ impl Sender {
         let mut interval = self.retry.initial;
         let mut retrying = None;
         for attempt in 1u32.. {
-            let (why, retry_after) = match self.attempt(&http).await {
+            if self.is_too_old(contents.newest_ms) {
+                return self.give_up_too_old(waiting, &contents);
+            }
+            let (why, retry_after, of_identity) = match self.attempt(&http).await {
                 Attempt::Accepted => {
                     if retrying.is_some() {
                         tracing::info!(endpoint = %self.shown_endpoint, attempt, "The store accepts requests again.");
@@ -90,10 +102,10 @@ impl Sender {
                     self.metrics.failed(contents.points);
                     return waiting.settle(AckOutcome::Rejected);
                 }
-                Attempt::Failed { why, retry_after } => (why, retry_after),
+                Attempt::Failed { why, retry_after, of_identity } => (why, retry_after, of_identity),
             };
             let delay = retry_after.unwrap_or_else(|| jittered(interval, self.retry.randomization, random_unit()));
-            let limit = self.retry.max_elapsed;
+            let limit = if of_identity { self.retry.max_refused } else { self.retry.max_elapsed };
             if !self.retry.enabled || (!limit.is_zero() && first.elapsed() + delay > limit) {
                 tracing::error!(
                     endpoint = %self.shown_endpoint,
@@ -125,6 +137,26 @@ impl Sender {
         }
     }
 
+    fn is_too_old(&self, newest_ms: i64) -> bool {
+        let Some(age) = self.max_age else { return false };
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        u128::try_from(newest_ms).is_ok_and(|newest| newest > 0 && newest + age.as_millis() < now.as_millis())
+    }
+
+    /// The store would refuse all of it by now.
+    #[cold]
+    fn give_up_too_old(&self, waiting: Waiting, contents: &Contents) {
+        tracing::error!(
+            endpoint = %self.shown_endpoint,
+            samples = contents.samples,
+            reason = TOO_OLD,
+            "A request has waited so long that the store does not take its samples any more; they are dropped."
+        );
+        self.metrics.dropped(TOO_OLD, contents.points);
+        self.metrics.failed(contents.points);
+        waiting.settle(AckOutcome::Dropped);
+    }
+
     async fn attempt(&self, request: &HttpRequest) -> Attempt {
         let mut answer = Vec::new();
         let started = Instant::now();
@@ -143,7 +175,13 @@ impl Sender {
             return Attempt::Failed {
                 why: format!("server returned HTTP status {}: {words}", head.status),
                 retry_after: retry_after.and_then(|value| parse_retry_after(value, SystemTime::now())),
+                of_identity: false,
             };
+        }
+        let verdict = self.auth.as_ref().map(|auth| auth.on_response(head.status, &answer));
+        if matches!(verdict, Some(AuthVerdict::Retry | AuthVerdict::Refused)) {
+            let why = format!("server returned HTTP status {}: {words}", head.status);
+            return Attempt::Failed { why, retry_after: None, of_identity: true };
         }
         Attempt::Rejected {
             status: head.status,
@@ -154,7 +192,8 @@ impl Sender {
 
 /// Every failure to get an answer is worth another attempt: the network's, a proxy's, missing credentials.
 fn failed(error: &RequestError) -> Attempt {
-    Attempt::Failed { why: error.to_string(), retry_after: None }
+    let of_identity = error.kind() == RequestErrorKind::Auth;
+    Attempt::Failed { why: error.to_string(), retry_after: None, of_identity }
 }
 
 fn rejection_reason(status: StatusCode) -> &'static str {

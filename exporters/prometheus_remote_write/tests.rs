@@ -1,7 +1,8 @@
 #![expect(clippy::unwrap_used, reason = "tests")]
 
-use super::config::Config;
+use super::config::{self, Config};
 use super::encode::{Encoder, Request};
+use super::limits;
 use super::metrics::Metrics;
 use super::sample::STALE;
 use super::translation::Translation;
@@ -65,13 +66,13 @@ pub(super) fn received(requests: &[Request]) -> Received {
 
 pub(super) fn config(keys: &str) -> Config {
     let yaml = format!("endpoint: http://127.0.0.1:9/api/v1/write\n{keys}");
-    Config::read(&pipeline::config::parse(&yaml, "test.yaml").unwrap()).unwrap()
+    Config::read(&pipeline::config::parse(&yaml, "test.yaml").unwrap(), config::Dialect::Plain).unwrap()
 }
 
 pub(super) fn encoder(keys: &str) -> Encoder {
     let config = config(keys);
     let metrics = Arc::new(Metrics::new(&Telemetry::default(), "prometheusremotewrite", "test"));
-    Encoder::new(Arc::new(config.translation), config.limits, metrics)
+    Encoder::new(Arc::new(config.translation), config.limits, metrics, limits::Guard::new(config.store))
 }
 
 pub(super) fn encode(encoder: &mut Encoder, batch: MetricBatch) -> Received {

@@ -36,6 +36,7 @@ impl Running {
             program: Program { name: "oxidot", version: "0" },
             telemetry: telemetry.clone(),
             shared: Shared::default(),
+            signal: None,
         };
         let mut extension = HealthCheck::build(&node, &context).unwrap();
         let address = extension.bind().await.unwrap().unwrap();

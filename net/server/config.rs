@@ -19,6 +19,10 @@ pub const DEFAULT_MAX_REQUEST_BODY: usize = 20 << 20;
 /// usually allow (65,536).
 pub const DEFAULT_MAX_CONNECTIONS: usize = 10_000;
 
+/// Bytes of bodies at the same time when a component sets nothing else: 25 of the largest, or a small one from each
+/// client that may be connected.
+pub const DEFAULT_MAX_BUFFERED: usize = 512 << 20;
+
 /// Defines a configuration struct that has the Collector's HTTP server keys beside its own.
 ///
 /// `serde(flatten)` would make unknown keys go unnoticed, so the fields are written out by this macro. Give the struct
@@ -142,15 +146,7 @@ impl HttpServerConfig {
         let or = |value: Option<GoDuration>, default: Duration| value.map_or(default, |value| value.to_std());
         Ok(HttpServerSettings {
             endpoint: self.endpoint.clone().unwrap_or_else(|| endpoint.to_owned()),
-            transport: match self.transport.as_deref() {
-                None | Some("" | "tcp") => Transport::Tcp,
-                Some("tcp4") => Transport::Tcp4,
-                Some("tcp6") => Transport::Tcp6,
-                Some("unix") => Transport::Unix,
-                Some(other) => {
-                    return Err(invalid(format!("transport {other:?} is not known; use tcp, tcp4, tcp6 or unix")));
-                }
-            },
+            transport: transport(self.transport.as_deref())?,
             tls: match &self.tls {
                 Some(tls) => Some(ServerTls::new(tls.settings(true)?)?),
                 None => None,
@@ -178,8 +174,23 @@ impl HttpServerConfig {
             idle_timeout: or(self.idle_timeout, defaults.idle_timeout),
             keep_alive: self.keep_alives_enabled.unwrap_or(true),
             max_connections: DEFAULT_MAX_CONNECTIONS,
+            ..defaults
         })
     }
+}
+
+/// A kind of socket by its name; TCP if there is none.
+pub(super) fn transport(name: Option<&str>) -> Result<Transport, HttpServerError> {
+    Ok(match name {
+        None | Some("" | "tcp") => Transport::Tcp,
+        Some("tcp4") => Transport::Tcp4,
+        Some("tcp6") => Transport::Tcp6,
+        Some("unix") => Transport::Unix,
+        Some(other) => {
+            let text = format!("transport {other:?} is not known; use tcp, tcp4, tcp6 or unix");
+            return Err(HttpServerError::Config(text));
+        }
+    })
 }
 
 fn response_headers(list: &HeaderList) -> Result<Vec<(HeaderName, HeaderValue)>, String> {

@@ -9,6 +9,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
+use http::HeaderMap;
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::Full;
 use hyper::body::Incoming;
@@ -28,13 +29,16 @@ use super::service::Service;
 const MAX_HEAD: usize = 64 << 10;
 /// How long the TLS handshake may take, if the time for a head is not limited.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
-/// Requests that an HTTP/2 connection may have open at the same time. Each may hold a body of the allowed size.
-const MAX_STREAMS: u32 = 100;
 
 /// Serves a connection to its end. The error is that of the TLS handshake; what goes wrong later is the client's affair.
 pub(super) async fn serve(accepted: Accepted, service: Arc<Service>, stopped: watch::Receiver<bool>) -> io::Result<()> {
     let peer = accepted.peer();
+    let only_http2 = service.settings.http2.only;
     let Some(tls) = &service.settings.tls else {
+        if only_http2 {
+            Box::pin(http2(accepted, service, peer, stopped)).await;
+            return Ok(());
+        }
         http1(accepted, service, peer, stopped).await;
         return Ok(());
     };
@@ -44,7 +48,7 @@ pub(super) async fn serve(accepted: Accepted, service: Arc<Service>, stopped: wa
     };
     let handshake = TlsAcceptor::from(tls.config()).accept(accepted);
     let stream = timeout(limit, handshake).await.map_err(|_| io::ErrorKind::TimedOut)??;
-    if stream.get_ref().1.alpn_protocol() == Some(b"h2") {
+    if stream.get_ref().1.alpn_protocol() == Some(b"h2") || only_http2 {
         Box::pin(http2(stream, service, peer, stopped)).await;
     } else {
         Box::pin(http1(stream, service, peer, stopped)).await;
@@ -119,21 +123,20 @@ async fn http2<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
             }
         })
     };
+    let (http2, idle) = (service.settings.http2, service.settings.idle_timeout);
     let mut builder = hyper::server::conn::http2::Builder::new(TokioExecutor::new());
     builder
         .timer(TokioTimer::new())
-        .max_concurrent_streams(MAX_STREAMS)
+        .max_concurrent_streams(http2.max_streams)
         .max_header_list_size(64 << 10)
         // A peer that vanished is noticed even though its connection may be silent for long.
-        .keep_alive_interval(match service.settings.idle_timeout {
-            Duration::ZERO => Duration::from_secs(60),
-            idle => idle,
-        })
-        .keep_alive_timeout(Duration::from_secs(20));
+        .keep_alive_interval(http2.ping_after.unwrap_or(if idle.is_zero() { Duration::from_secs(60) } else { idle }))
+        .keep_alive_timeout(http2.ping_timeout);
     let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), handler));
+    let mut end = EndOfConnection { age: http2.max_age.and_then(|age| Instant::now().checked_add(age)), cut: None };
     let mut stopping = false;
     loop {
-        let deadline = activity.deadline(service.settings.idle_timeout);
+        let deadline = activity.deadline(idle);
         tokio::select! {
             _ = connection.as_mut() => return,
             _ = stopped.wait_for(|stopped| *stopped), if !stopping => {
@@ -141,13 +144,25 @@ async fn http2<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
                 connection.as_mut().graceful_shutdown();
             }
             () = sleep_until(deadline), if !stopping => {
-                if activity.deadline(service.settings.idle_timeout) <= Instant::now() {
+                if activity.deadline(idle) <= Instant::now() {
                     stopping = true;
                     connection.as_mut().graceful_shutdown();
                 }
             }
+            () = sleep_until(end.age.unwrap_or(deadline)), if !stopping && end.age.is_some() => {
+                stopping = true;
+                connection.as_mut().graceful_shutdown();
+                end.cut = http2.max_age_grace.and_then(|grace| Instant::now().checked_add(grace));
+            }
+            () = sleep_until(end.cut.unwrap_or(deadline)), if end.cut.is_some() => return,
         }
     }
+}
+
+/// When a connection is too old, and when what is open then is cut off.
+struct EndOfConnection {
+    age: Option<Instant>,
+    cut: Option<Instant>,
 }
 
 /// What an HTTP/2 connection is doing.
@@ -194,7 +209,8 @@ async fn respond(
     clock: &Arc<Clock>,
 ) -> http::Response<Finishing> {
     let response = service.respond(request, peer, clock).await;
-    let body = Finishing { body: Full::new(response.body), clock: Arc::clone(clock), stream: None };
+    let trailers = (!response.trailers.is_empty()).then_some(response.trailers);
+    let body = Finishing { body: Full::new(response.body), trailers, clock: Arc::clone(clock), stream: None };
     let mut message = http::Response::new(body);
     *message.status_mut() = response.status;
     *message.headers_mut() = response.headers;
@@ -324,6 +340,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Timed<S> {
 /// A response's body that tells the clock when it has been handed over.
 struct Finishing {
     body: Full<Bytes>,
+    trailers: Option<HeaderMap>,
     clock: Arc<Clock>,
     /// For HTTP/2.
     stream: Option<OpenStream>,
@@ -334,11 +351,14 @@ impl Body for Finishing {
     type Error = Infallible;
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        Pin::new(&mut self.body).poll_frame(cx)
+        match Pin::new(&mut self.body).poll_frame(cx) {
+            Poll::Ready(None) => Poll::Ready(self.trailers.take().map(|trailers| Ok(Frame::trailers(trailers)))),
+            polled => polled,
+        }
     }
 
     fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
+        self.body.is_end_stream() && self.trailers.is_none()
     }
 
     fn size_hint(&self) -> SizeHint {

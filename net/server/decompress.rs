@@ -16,22 +16,24 @@ pub struct Encodings {
     zlib: bool,
     snappy: bool,
     snappy_framed: bool,
+    zstd: bool,
+    lz4: bool,
     /// Leave bodies as they are, whatever they say.
     raw: bool,
 }
 
 impl Encodings {
-    /// All that are known: gzip, zlib, deflate, snappy and x-snappy-framed.
+    /// All that are known: gzip, zlib, deflate, snappy, x-snappy-framed, zstd and lz4.
     #[must_use]
     pub const fn all() -> Self {
-        Self { gzip: true, zlib: true, snappy: true, snappy_framed: true, raw: false }
+        Self { gzip: true, zlib: true, snappy: true, snappy_framed: true, zstd: true, lz4: true, raw: false }
     }
 
     /// None: the handler gets bodies as they came, whatever their `Content-Encoding` says. For remote write, whose
     /// receiver has its own use for the compressed form.
     #[must_use]
     pub const fn raw() -> Self {
-        Self { gzip: false, zlib: false, snappy: false, snappy_framed: false, raw: true }
+        Self { gzip: false, zlib: false, snappy: false, snappy_framed: false, zstd: false, lz4: false, raw: true }
     }
 
     /// Those in a list of names; names that are not known are in vain.
@@ -43,6 +45,8 @@ impl Encodings {
             zlib: has("zlib") || has("deflate"),
             snappy: has("snappy"),
             snappy_framed: has("x-snappy-framed"),
+            zstd: has("zstd"),
+            lz4: has("lz4"),
             raw: false,
         }
     }
@@ -61,20 +65,11 @@ impl Encodings {
             None => return Ok(body),
             Some(encoding) => encoding.to_str().unwrap_or("?").trim().to_ascii_lowercase(),
         };
-        let decoded = match encoding.as_str() {
-            "" | "identity" => return Ok(body),
-            "gzip" if self.gzip => {
-                let mut plain = Vec::new();
-                gunzip(&body, &mut plain, limit).map(|()| plain)
-            }
-            "zlib" | "deflate" if self.zlib => read("zlib", flate2::read::ZlibDecoder::new(&*body), limit),
-            "snappy" if self.snappy => snappy_block(&body, limit),
-            "x-snappy-framed" if self.snappy_framed => {
-                read("x-snappy-framed", snap::read::FrameDecoder::new(&*body), limit)
-            }
-            _ => {
-                return Err((StatusCode::BAD_REQUEST, format!("unsupported Content-Encoding: {encoding}")));
-            }
+        if matches!(encoding.as_str(), "" | "identity") {
+            return Ok(body);
+        }
+        let Some(decoded) = plain(self, &encoding, &body, limit) else {
+            return Err((StatusCode::BAD_REQUEST, format!("unsupported Content-Encoding: {encoding}")));
         };
         match decoded {
             Ok(plain) => {
@@ -86,6 +81,39 @@ impl Encodings {
             Err(error) => Err((StatusCode::BAD_REQUEST, error.to_string())),
         }
     }
+}
+
+/// The plain form of `body`, or `None` for an encoding that is not allowed or not known.
+pub(super) fn plain(
+    allowed: &Encodings,
+    encoding: &str,
+    body: &[u8],
+    limit: usize,
+) -> Option<Result<Vec<u8>, DecodeError>> {
+    Some(match encoding {
+        "gzip" if allowed.gzip => {
+            let mut plain = Vec::new();
+            gunzip(body, &mut plain, limit).map(|()| plain)
+        }
+        "zlib" | "deflate" if allowed.zlib => read("zlib", flate2::read::ZlibDecoder::new(body), limit),
+        "snappy" if allowed.snappy => snappy_block(body, limit),
+        "x-snappy-framed" if allowed.snappy_framed => {
+            read("x-snappy-framed", snap::read::FrameDecoder::new(body), limit)
+        }
+        "zstd" if allowed.zstd => zstd_frames(body, limit),
+        "lz4" if allowed.lz4 => read("lz4", lz4_flex::frame::FrameDecoder::new(body), limit),
+        _ => return None,
+    })
+}
+
+/// The largest window that a zstd stream may ask for, as a power of two: 8 MiB, which RFC 8878 asks decoders to have.
+const ZSTD_WINDOW_LOG: u32 = 23;
+
+fn zstd_frames(body: &[u8], limit: usize) -> Result<Vec<u8>, DecodeError> {
+    let invalid = |_| DecodeError::Invalid { encoding: "zstd" };
+    let mut decoder = zstd::stream::read::Decoder::with_buffer(body).map_err(invalid)?;
+    decoder.window_log_max(ZSTD_WINDOW_LOG).map_err(invalid)?;
+    read("zstd", decoder, limit)
 }
 
 fn read(encoding: &'static str, reader: impl Read, limit: usize) -> Result<Vec<u8>, DecodeError> {

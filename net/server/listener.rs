@@ -76,8 +76,8 @@ impl Accepted {
     }
 
     /// Says why there is no service, where it can be said, and closes.
-    pub(super) fn refuse(self, tls: bool, limit: usize) {
-        if tls {
+    pub(super) fn refuse(self, silent: bool, limit: usize) {
+        if silent {
             return;
         }
         let text = format!("too many connections (limit {limit})");

@@ -3,17 +3,24 @@
 //! A [`Handler`] gets whole requests: the body has been read, limited and decompressed, the sender authenticated. [`HttpServer::bind`]
 //! opens the socket, so that a wrong or used address is known at start; [`HttpServer::serve`] runs it until it
 //! is told to stop and has finished what it had begun.
+//!
+//! gRPC is HTTP/2 with a frame around each message and a status behind it: [`grpc`] has both, for calls with one request and
+//! one response.
 
+mod body;
 mod config;
 mod connection;
 mod cors;
 mod decompress;
+pub mod grpc;
+mod grpc_config;
 mod listener;
 mod service;
 
-pub use self::config::{DEFAULT_MAX_CONNECTIONS, DEFAULT_MAX_REQUEST_BODY, HttpServerConfig};
+pub use self::config::{DEFAULT_MAX_BUFFERED, DEFAULT_MAX_CONNECTIONS, DEFAULT_MAX_REQUEST_BODY, HttpServerConfig};
 pub use self::cors::CorsConfig;
 pub use self::decompress::Encodings;
+pub use self::grpc_config::{GrpcServerConfig, KeepaliveServerConfig};
 
 use std::io;
 use std::net::SocketAddr;
@@ -46,6 +53,13 @@ pub trait Handler: Send + Sync + 'static {
     /// Answers one request. Runs in the connection's task; it is dropped if the client goes away or the write timeout
     /// passes.
     async fn handle(&self, request: Request) -> Response;
+
+    /// The response to a request that did not get as far as [`Handler::handle`], in the protocol's own form. `headers` are
+    /// the request's.
+    fn refusal(&self, headers: &HeaderMap, status: StatusCode, text: String) -> Response {
+        let _ = headers;
+        Response::text(status, text)
+    }
 }
 
 /// A request, complete.
@@ -74,13 +88,15 @@ pub struct Response {
     pub headers: HeaderMap,
     /// The body.
     pub body: Bytes,
+    /// Fields behind the body. Only HTTP/2 has a place for them here.
+    pub trailers: HeaderMap,
 }
 
 impl Response {
     /// A response without fields or body.
     #[must_use]
     pub fn new(status: StatusCode) -> Self {
-        Self { status, headers: HeaderMap::new(), body: Bytes::new() }
+        Self { status, headers: HeaderMap::new(), body: Bytes::new(), trailers: HeaderMap::new() }
     }
 
     /// A response with a plain text.
@@ -145,6 +161,42 @@ pub struct HttpServerSettings {
     pub keep_alive: bool,
     /// Connections at the same time. More are refused with 503 and counted.
     pub max_connections: usize,
+    /// Bytes of all bodies that are being read or handled at the same time, as they came. More are refused with 503.
+    pub max_buffered: usize,
+    /// How long a body may stand still before it is given up with 408; zero for no limit.
+    pub body_stall: Duration,
+    /// Of HTTP/2.
+    pub http2: Http2Settings,
+}
+
+/// Settings of HTTP/2 connections.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Http2Settings {
+    /// Speak nothing else, without TLS too: gRPC.
+    pub only: bool,
+    /// Requests that a connection may have open at the same time. Each may hold a body of the allowed size.
+    pub max_streams: u32,
+    /// The silence after which a peer is asked whether it is still there; none to take the idle timeout.
+    pub ping_after: Option<Duration>,
+    /// How long its answer may take.
+    pub ping_timeout: Duration,
+    /// How old a connection may become; none for any age.
+    pub max_age: Option<Duration>,
+    /// How long requests may take that are open then; none for as long as they need.
+    pub max_age_grace: Option<Duration>,
+}
+
+impl Default for Http2Settings {
+    fn default() -> Self {
+        Self {
+            only: false,
+            max_streams: 100,
+            ping_after: None,
+            ping_timeout: Duration::from_secs(20),
+            max_age: None,
+            max_age_grace: None,
+        }
+    }
 }
 
 impl Default for HttpServerSettings {
@@ -166,6 +218,9 @@ impl Default for HttpServerSettings {
             idle_timeout: Duration::from_secs(60),
             keep_alive: true,
             max_connections: DEFAULT_MAX_CONNECTIONS,
+            max_buffered: DEFAULT_MAX_BUFFERED,
+            body_stall: Duration::ZERO,
+            http2: Http2Settings::default(),
         }
     }
 }
@@ -246,7 +301,7 @@ impl HttpServer {
             listener,
             max_connections: settings.max_connections,
             counters: Arc::default(),
-            service: Arc::new(Service { settings, handler }),
+            service: Arc::new(Service::new(settings, handler)),
         })
     }
 
@@ -302,7 +357,8 @@ impl HttpServer {
                             "A connection is refused because there are as many as allowed."
                         );
                     }
-                    accepted.refuse(service.settings.tls.is_some(), max_connections);
+                    let silent = service.settings.tls.is_some() || service.settings.http2.only;
+                    accepted.refuse(silent, max_connections);
                 }
             }
         }

@@ -4,12 +4,11 @@ use std::borrow::Cow;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use bytes::{Bytes, BytesMut};
 use http::header::{CONNECTION, CONTENT_LENGTH, WWW_AUTHENTICATE};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri};
-use http_body_util::BodyExt;
 use hyper::body::Incoming;
 
+use super::body::{Budget, Held, Limits, read};
 use super::connection::Clock;
 use crate::client::percent_decoded;
 
@@ -18,10 +17,16 @@ use super::{Handler, HttpServerSettings, Request, Response};
 /// What all connections of a server share.
 pub(super) struct Service {
     pub(super) settings: HttpServerSettings,
-    pub(super) handler: Arc<dyn Handler>,
+    handler: Arc<dyn Handler>,
+    budget: Budget,
 }
 
 impl Service {
+    pub(super) fn new(settings: HttpServerSettings, handler: Arc<dyn Handler>) -> Self {
+        let budget = Budget::new(settings.max_buffered);
+        Self { settings, handler, budget }
+    }
+
     pub(super) async fn respond(
         &self,
         request: http::Request<Incoming>,
@@ -39,10 +44,12 @@ impl Service {
             cors.allow(&parts.headers, &mut allowed);
             allowed
         });
-        let mut response = match self.request(parts, body, peer, clock).await {
+        let mut held = self.budget.hold();
+        let mut response = match self.request(parts, body, peer, clock, &mut held).await {
             Ok(request) => self.handler.handle(request).await,
             Err(response) => response,
         };
+        drop(held);
         if let Some(origin) = origin {
             response.headers.extend(origin);
         }
@@ -62,6 +69,7 @@ impl Service {
         body: Incoming,
         peer: Option<SocketAddr>,
         clock: &Clock,
+        held: &mut Held<'_>,
     ) -> Result<Request, Response> {
         let mut headers = parts.headers;
         // Before the body is read: a stranger's body is not worth its memory.
@@ -70,7 +78,7 @@ impl Service {
             Some(auth) => {
                 let seen = self.with_params(&parts.uri, &headers);
                 Some(auth.authenticate(&seen).await.map_err(|error| {
-                    let mut response = Response::text(StatusCode::UNAUTHORIZED, error.to_string());
+                    let mut response = self.handler.refusal(&headers, StatusCode::UNAUTHORIZED, error.to_string());
                     let challenge = HeaderValue::from_static(auth.challenge());
                     response.headers.insert(WWW_AUTHENTICATE, challenge);
                     response
@@ -83,13 +91,18 @@ impl Service {
             .and_then(|length| length.to_str().ok())
             .and_then(|length| length.parse::<usize>().ok())
             .unwrap_or(0);
-        let body = read(body, announced, limit).await?;
+        let limits = Limits { announced, size: limit, stall: self.settings.body_stall };
+        let body = read(body, limits, held).await.map_err(|(status, text)| {
+            let mut response = self.handler.refusal(&headers, status, text);
+            if !self.settings.http2.only {
+                // What is left of the body would otherwise have to be read to get at the next request.
+                response.headers.insert(CONNECTION, HeaderValue::from_static("close"));
+            }
+            response
+        })?;
         clock.body_complete();
-        let body = self
-            .settings
-            .encodings
-            .decode(&mut headers, body, limit)
-            .map_err(|(status, text)| Response::text(status, text))?;
+        let decoded = self.settings.encodings.decode(&mut headers, body, limit);
+        let body = decoded.map_err(|(status, text)| self.handler.refusal(&headers, status, text))?;
         Ok(Request { method: parts.method, uri: parts.uri, headers, body, peer, identity })
     }
 }
@@ -109,42 +122,4 @@ impl Service {
         }
         seen
     }
-}
-
-/// A body of at most `limit` bytes.
-async fn read(mut body: Incoming, announced: usize, limit: usize) -> Result<Bytes, Response> {
-    let too_large = || {
-        let mut response =
-            Response::text(StatusCode::PAYLOAD_TOO_LARGE, format!("request body too large (limit {limit} bytes)"));
-        // What is left of the body would otherwise have to be read to get at the next request.
-        response.headers.insert(CONNECTION, HeaderValue::from_static("close"));
-        response
-    };
-    if announced > limit {
-        return Err(too_large());
-    }
-    let mut first = Bytes::new();
-    let mut whole = BytesMut::new();
-    while let Some(frame) = body.frame().await {
-        let frame = frame.map_err(|error| {
-            Response::text(StatusCode::BAD_REQUEST, format!("request body cannot be read: {error}"))
-        })?;
-        let Ok(data) = frame.into_data() else { continue };
-        if data.len() > limit.saturating_sub(first.len() + whole.len()) {
-            return Err(too_large());
-        }
-        if first.is_empty() && whole.is_empty() {
-            // Small bodies come in one piece, which is passed on without a copy.
-            first = data;
-        } else {
-            if whole.is_empty() {
-                // Room for what was announced, but no more than four times what has come.
-                whole.reserve(announced.min((first.len() + data.len()).saturating_mul(4)));
-                whole.extend_from_slice(&first);
-                first = Bytes::new();
-            }
-            whole.extend_from_slice(&data);
-        }
-    }
-    Ok(if whole.is_empty() { first } else { whole.freeze() })
 }

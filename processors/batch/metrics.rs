@@ -3,7 +3,7 @@
 use pipeline::component::BuildContext;
 use pipeline::telemetry::{Counter, Distribution};
 
-/// The Collector's buckets of `batch_send_size`, in points.
+/// The Collector's buckets of `batch_send_size`, in items.
 const SIZE_BOUNDS: [f64; 22] = [
     10., 25., 50., 75., 100., 250., 500., 750., 1000., 2000., 3000., 4000., 5000., 6000., 7000., 8000., 9000., 10000.,
     20000., 30000., 50000., 100000.,
@@ -12,9 +12,9 @@ const SIZE_BOUNDS: [f64; 22] = [
 /// Why a batch was sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Trigger {
-    /// Enough points are together, or nothing is to wait.
+    /// Enough items are together, or nothing is to wait.
     Size,
-    /// The first point waited long enough, or the pipeline stops.
+    /// The first item waited long enough, or the pipeline stops.
     Timeout,
     /// Somebody waits for the delivery.
     Awaited,
@@ -33,7 +33,7 @@ impl BatchMetrics {
         let id = context.id.to_string();
         let labels = [("processor", id.as_str())];
         let telemetry = &context.telemetry;
-        // One batch holds the points of all clients, so there is one combination of metadata.
+        // One batch holds the items of all clients, so there is one combination of metadata.
         telemetry
             .gauge(
                 "otelcol_processor_batch_metadata_cardinality",
@@ -44,7 +44,7 @@ impl BatchMetrics {
         Self {
             send_size: telemetry.distribution(
                 "otelcol_processor_batch_batch_send_size",
-                "Number of points in the batches that were sent.",
+                "Number of items in the batches that were sent.",
                 &SIZE_BOUNDS,
                 &labels,
             ),
@@ -55,7 +55,7 @@ impl BatchMetrics {
             ),
             by_timeout: telemetry.counter(
                 "otelcol_processor_batch_timeout_trigger_send",
-                "Number of batches sent because their first point had waited long enough.",
+                "Number of batches sent because their first item had waited long enough.",
                 &labels,
             ),
             by_awaited: telemetry.counter(
@@ -66,8 +66,8 @@ impl BatchMetrics {
         }
     }
 
-    pub(super) fn sent(&self, points: usize, trigger: Trigger) {
-        self.send_size.observe(points as f64);
+    pub(super) fn sent(&self, items: usize, trigger: Trigger) {
+        self.send_size.observe(items as f64);
         match trigger {
             Trigger::Size => self.by_size.inc(),
             Trigger::Timeout => self.by_timeout.inc(),

@@ -17,7 +17,8 @@
 //! | `metadata_keys` | `[]` | Accepted so that existing files load. Batches carry no request metadata, so points of all clients travel together; a warning says so. |
 //! | `metadata_cardinality_limit` | `1000` | Accepted together with `metadata_keys`. |
 //!
-//! Points are counted, not samples: a whole histogram is one. Points of a series are never reordered. Data
+//! Points are counted, not samples: a whole histogram is one. Of traces and logs, spans and log records are
+//! counted; they are handed on as they came, and decoded only where `send_batch_max_size` cuts them. Points of a series are never reordered. Data
 //! whose sender waits for its delivery (a receiver with `acknowledge: durable`) is sent at once, together with
 //! what is there already. When the pipeline stops, what is held is sent.
 //!
@@ -25,6 +26,7 @@
 //! waits here is in memory only.
 
 mod config;
+mod messages;
 mod metrics;
 mod pending;
 
@@ -36,7 +38,7 @@ use self::metrics::{BatchMetrics, Trigger};
 use self::pending::Pending;
 use crate::outlet::{ItemMetrics, Outlet, OutletMetrics};
 use async_trait::async_trait;
-use pipeline::MetricBatch;
+use pipeline::Batch;
 use pipeline::component::{
     Build, BuildContext, ComponentError, Factory, Processor, ProcessorContext, Signal, Stability,
 };
@@ -50,7 +52,7 @@ pub const FACTORY: Factory = Factory {
     type_name: "batch",
     aliases: &[],
     summary: "puts small batches together and cuts large ones",
-    signals: &[Signal::Metrics],
+    signals: &[Signal::Metrics, Signal::Traces, Signal::Logs],
     stability: Stability::Stable,
     live_update: false,
     validate: |node| Config::read(node).map(drop),
@@ -79,9 +81,9 @@ fn build(node: &Node, context: &BuildContext) -> Result<Box<dyn Processor>, Comp
 
 struct Batcher {
     timeout: Duration,
-    /// Points that trigger sending.
+    /// Items that trigger sending.
     size: usize,
-    /// Points of the largest batch; 0 for no limit.
+    /// Items of the largest batch; 0 for no limit.
     max_size: usize,
     metrics: BatchMetrics,
     items: ItemMetrics,
@@ -103,14 +105,14 @@ impl Processor for Batcher {
                     self.send(pending.take_all(), Trigger::Timeout, &mut outlet).await;
                     continue;
                 }
-                received = input.recv() => received,
+                received = input.recv_any() => received,
             };
             let Some(batch) = received else { break };
             let mut starts = pending.is_empty();
             self.hold(batch, &mut pending);
             // Others that wait may be in the channel already: they share the request.
             while pending.is_awaited() && pending.len() < self.size {
-                let Some(batch) = input.try_recv() else { break };
+                let Some(batch) = input.try_recv_any() else { break };
                 self.hold(batch, &mut pending);
             }
             if let Some((batches, trigger)) = self.due(&mut pending) {
@@ -127,13 +129,13 @@ impl Processor for Batcher {
 }
 
 impl Batcher {
-    fn hold(&self, batch: MetricBatch, pending: &mut Pending) {
+    fn hold(&self, batch: Batch, pending: &mut Pending) {
         self.items.incoming.add(batch.len() as u64);
         pending.push(batch);
     }
 
     /// What is not to wait any longer.
-    fn due(&self, pending: &mut Pending) -> Option<(Vec<MetricBatch>, Trigger)> {
+    fn due(&self, pending: &mut Pending) -> Option<(Vec<Batch>, Trigger)> {
         if pending.is_empty() {
             None
         } else if self.timeout.is_zero() || self.size == 0 {
@@ -148,7 +150,7 @@ impl Batcher {
         }
     }
 
-    async fn send(&self, batches: Vec<MetricBatch>, trigger: Trigger, outlet: &mut Outlet) {
+    async fn send(&self, batches: Vec<Batch>, trigger: Trigger, outlet: &mut Outlet) {
         for batch in batches {
             self.metrics.sent(batch.len(), trigger);
             outlet.send(batch).await;

@@ -1,6 +1,7 @@
-//! Points that wait for company, and how they are put together and cut.
+//! Items that wait for company, and how they are put together and cut.
 
-use pipeline::{AckOutcome, Acks, Exemplar, MetricBatch, PointGroup};
+use super::messages;
+use pipeline::{AckOutcome, Acks, Batch, Exemplar, MetricBatch, PointGroup};
 use std::sync::Arc;
 
 /// Groups of up to this many points become part of an adjacent one of the same series. To move the points of larger
@@ -11,10 +12,10 @@ const MERGED: usize = 128;
 /// came alone and fits leaves untouched, without a copy even if others share it.
 #[derive(Debug, Default)]
 pub(super) struct Pending {
-    batches: Vec<MetricBatch>,
-    points: usize,
+    batches: Vec<Batch>,
+    items: usize,
     awaited: bool,
-    /// Points of the largest batch that may leave.
+    /// Items of the largest batch that may leave.
     max: usize,
 }
 
@@ -30,9 +31,9 @@ impl Pending {
         self.batches.is_empty()
     }
 
-    /// Number of points.
+    /// Number of items.
     pub(super) fn len(&self) -> usize {
-        self.points
+        self.items
     }
 
     /// Whether somebody waits for the delivery of a part.
@@ -40,31 +41,31 @@ impl Pending {
         self.awaited
     }
 
-    /// Takes a batch. Of one without points there is nothing left to deliver.
-    pub(super) fn push(&mut self, batch: MetricBatch) {
+    /// Takes a batch. Of one without items there is nothing left to deliver.
+    pub(super) fn push(&mut self, batch: Batch) {
         if batch.is_empty() {
-            batch.acks.resolve(AckOutcome::Delivered);
+            batch.into_acks().resolve(AckOutcome::Delivered);
             return;
         }
-        self.points += batch.len();
-        self.awaited |= batch.acks.awaited();
+        self.items += batch.len();
+        self.awaited |= batch.acks().awaited();
         self.batches.push(batch);
     }
 
     /// Everything, in batches of at most the largest size.
-    pub(super) fn take_all(&mut self) -> Vec<MetricBatch> {
+    pub(super) fn take_all(&mut self) -> Vec<Batch> {
         self.take_while_at_least(1)
     }
 
-    /// Batches of the largest size until fewer than `least` points are left, which stay.
-    pub(super) fn take_while_at_least(&mut self, least: usize) -> Vec<MetricBatch> {
-        let mut waiting = std::mem::take(&mut self.batches);
-        self.points = 0;
+    /// Batches of the largest size until fewer than `least` items are left, which stay.
+    pub(super) fn take_while_at_least(&mut self, least: usize) -> Vec<Batch> {
+        let waiting = std::mem::take(&mut self.batches);
+        self.items = 0;
         self.awaited = false;
         if waiting.len() == 1 && waiting.first().is_some_and(|batch| batch.len() <= self.max) {
             return waiting;
         }
-        let mut taken = cut(&mut waiting, self.max);
+        let mut taken = cut(waiting, self.max);
         // Pieces are full but for the last, so that only this one can be too small to go.
         if taken.last().is_some_and(|last| last.len() < least)
             && let Some(last) = taken.pop()
@@ -111,12 +112,25 @@ fn shifted(exemplar: Exemplar, by: u32) -> Exemplar {
     Exemplar { point: exemplar.point.saturating_add(by), ..exemplar }
 }
 
-/// Puts all batches together and cuts them into pieces of `max` points; the last may be smaller. Whoever waits
-/// for a batch waits for those pieces only that hold some of its points.
-fn cut(batches: &mut Vec<MetricBatch>, max: usize) -> Vec<MetricBatch> {
+/// Puts all batches together and cuts them into pieces of `max` items; the last may be smaller. Whoever waits
+/// for a batch waits for those pieces only that hold some of its items.
+fn cut(batches: Vec<Batch>, max: usize) -> Vec<Batch> {
+    // A pipeline carries one signal, so that one of these is empty.
+    let (mut metrics, mut messages) = (Vec::new(), Vec::new());
+    for batch in batches {
+        match batch {
+            Batch::Metrics(batch) => metrics.push(batch),
+            Batch::Messages(batch) => messages.push(batch),
+        }
+    }
+    let metrics = cut_metrics(metrics, max).into_iter().map(Batch::from);
+    metrics.chain(messages::cut(messages, max).into_iter().map(Batch::from)).collect()
+}
+
+fn cut_metrics(batches: Vec<MetricBatch>, max: usize) -> Vec<MetricBatch> {
     let mut done = Vec::new();
     let mut piece = Piece::default();
-    for batch in batches.drain(..) {
+    for batch in batches {
         let (groups, acks) = batch.into_parts();
         let mut in_piece = false;
         for group in groups {

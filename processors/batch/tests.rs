@@ -3,7 +3,8 @@
 use super::FACTORY;
 use super::pending::Pending;
 use crate::testing::{Running, build, context, exemplar, group, origin, point, problems, table};
-use pipeline::{Ack, AckOutcome, Acks, MetricBatch, Origin, PointGroup, SeriesTable};
+use pipeline::component::Signal;
+use pipeline::{Ack, AckOutcome, Acks, Batch, MessageBatch, MetricBatch, Origin, PointGroup, SeriesTable};
 use proptest::prelude::*;
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,6 +23,27 @@ fn awaited(mut batch: MetricBatch) -> (MetricBatch, oneshot::Receiver<AckOutcome
     let (ack, waiter) = Ack::channel();
     batch.acks = Acks::one(ack);
     (batch, waiter)
+}
+
+fn metrics(batches: Vec<Batch>) -> Vec<MetricBatch> {
+    let metrics = batches.into_iter().filter_map(|batch| match batch {
+        Batch::Metrics(batch) => Some(batch),
+        Batch::Messages(_) => None,
+    });
+    metrics.collect()
+}
+
+/// A request of logs with `items` records.
+fn logs(items: usize) -> MessageBatch {
+    let mut body = Vec::new();
+    otlp::wire::put_message(&mut body, 1, |out| {
+        otlp::wire::put_message(out, 2, |out| {
+            for item in 0..items {
+                otlp::wire::put_message(out, 2, |out| otlp::wire::put_bytes(out, 3, item.to_string().as_bytes()));
+            }
+        });
+    });
+    MessageBatch { signal: Signal::Logs, body: body.into(), items, acks: Acks::default() }
 }
 
 fn times(batch: &MetricBatch) -> Vec<i64> {
@@ -128,13 +150,50 @@ async fn what_is_not_taken_is_counted() {
     assert_eq!(context.telemetry.value("otelcol_processor_dropped_metric_points", &labels), Some(3.0));
 }
 
+#[tokio::test(start_paused = true)]
+async fn traces_and_logs_are_joined_as_they_are_and_cut_where_a_maximum_is_set() {
+    let context = pipeline::component::BuildContext { signal: Some(Signal::Logs), ..context("batch/l") };
+    let yaml = "send_batch_size: 4\nsend_batch_max_size: 5";
+    let running = Running::start(build(&FACTORY, yaml, &context), 8);
+    let (ack, mut fate) = Ack::channel();
+    let into = running.input.clone().unwrap();
+    into.send(logs(1)).await.unwrap();
+    into.send(MessageBatch { acks: Acks::one(ack), ..logs(11) }).await.unwrap();
+    drop(into);
+    let out = running.finish_any().await;
+    assert_eq!(out.iter().map(Batch::len).collect::<Vec<_>>(), [5, 5, 2]);
+    let mut together = Vec::new();
+    for batch in out {
+        let Batch::Messages(batch) = batch else { panic!("logs") };
+        assert_eq!(otlp::request::check(Signal::Logs, &batch.body), Ok(batch.items));
+        together.extend_from_slice(&batch.body);
+        assert!(fate.try_recv().is_err(), "not before the last piece");
+        batch.acks.resolve(AckOutcome::Delivered);
+    }
+    assert_eq!(fate.await, Ok(AckOutcome::Delivered));
+    assert_eq!(otlp::request::check(Signal::Logs, &together), Ok(12));
+    let labels = [("processor", "batch/l"), ("otel_signal", "logs")];
+    assert_eq!(context.telemetry.value("otelcol_processor_incoming_items", &labels), Some(12.0));
+}
+
+#[test]
+fn messages_that_fit_together_are_put_one_behind_the_other() {
+    let mut pending = Pending::new(0);
+    pending.push(logs(2).into());
+    pending.push(logs(3).into());
+    let out = pending.take_all();
+    let [Batch::Messages(batch)] = out.as_slice() else { panic!("one batch") };
+    let expected: Vec<u8> = logs(2).body.iter().chain(logs(3).body.iter()).copied().collect();
+    assert_eq!((batch.items, batch.body.as_ref()), (5, expected.as_slice()));
+}
+
 #[test]
 fn a_batch_that_fits_alone_is_not_copied() {
     let batch = batch_of(0..3);
     let shared = batch.clone();
     let mut pending = Pending::new(3);
-    pending.push(batch);
-    let out = pending.take_all();
+    pending.push(batch.into());
+    let out = metrics(pending.take_all());
     assert!(std::ptr::eq(out.first().unwrap().groups(), shared.groups()));
 }
 
@@ -142,7 +201,7 @@ fn a_batch_that_fits_alone_is_not_copied() {
 fn a_batch_without_points_has_arrived() {
     let (batch, mut waiter) = awaited(MetricBatch::default());
     let mut pending = Pending::new(0);
-    pending.push(batch);
+    pending.push(batch.into());
     assert!(pending.is_empty());
     assert_eq!(waiter.try_recv(), Ok(AckOutcome::Delivered));
 }
@@ -211,13 +270,13 @@ proptest! {
                 batch.acks = Acks::one(ack);
                 waiters.push((first..clock + 1, waiter));
             }
-            pending.push(batch);
+            pending.push(batch.into());
             if take_after[i] {
-                out.extend(pending.take_while_at_least(least));
+                out.extend(metrics(pending.take_while_at_least(least)));
                 prop_assert!(pending.len() < least);
             }
         }
-        out.extend(pending.take_all());
+        out.extend(metrics(pending.take_all()));
         prop_assert!(pending.is_empty());
         let all: Vec<_> = out.iter().flat_map(|batch| listing(batch.groups())).collect();
         prop_assert_eq!(all, expected);

@@ -1,7 +1,7 @@
 //! The gate that closes while memory is short.
 
 use super::system::System;
-use crate::outlet::LogThrottle;
+use crate::outlet::{LogThrottle, signal};
 use parking_lot::Mutex;
 use pipeline::Gate;
 use pipeline::component::BuildContext;
@@ -29,18 +29,13 @@ pub(super) struct LimiterMetrics {
 impl LimiterMetrics {
     pub(super) fn new(context: &BuildContext) -> Self {
         let id = context.id.to_string();
-        let labels = [("processor", id.as_str())];
+        let counter = |what: &str, help| {
+            let name = format!("otelcol_processor_memory_limiter_{what}_{}", signal(context).items());
+            context.telemetry.counter(&name, help, &[("processor", &id)])
+        };
         Self {
-            accepted: context.telemetry.counter(
-                "otelcol_processor_memory_limiter_accepted_metric_points",
-                "Number of metric points that passed the memory limiter.",
-                &labels,
-            ),
-            refused: context.telemetry.counter(
-                "otelcol_processor_memory_limiter_refused_metric_points",
-                "Number of metric points that were refused because memory was short.",
-                &labels,
-            ),
+            accepted: counter("accepted", "Number of items that passed the memory limiter."),
+            refused: counter("refused", "Number of items that were refused because memory was short."),
             id,
         }
     }

@@ -20,7 +20,7 @@
 //! What counts is the resident memory of the process, which is what the kernel's OOM killer looks at, and not
 //! some internal account of it. From the soft limit (hard limit minus spike limit) on, the *entry* of the
 //! pipeline refuses data with `data refused due to high memory usage`, which receivers pass on in their
-//! protocol's words so that senders try again; refused points are counted. What is inside already passes and
+//! protocol's words so that senders try again; refused items are counted. What is inside already passes and
 //! is delivered. Below the soft limit data is admitted again. Above the hard limit an error is logged in addition.
 //! The limiter never ends the process.
 //!
@@ -54,7 +54,7 @@ pub const FACTORY: Factory = Factory {
     type_name: "memory_limiter",
     aliases: &[],
     summary: "refuses new data while the process uses too much memory",
-    signals: &[Signal::Metrics],
+    signals: &[Signal::Metrics, Signal::Traces, Signal::Logs],
     stability: Stability::Stable,
     live_update: false,
     validate: |node| Config::read(node).map(drop),
@@ -112,10 +112,10 @@ impl Processor for MemoryLimiter {
             }
         };
         let passing = async {
-            while let Some(batch) = input.recv().await {
-                let points = batch.len() as u64;
-                items.incoming.add(points);
-                limiter.accepted(points);
+            while let Some(batch) = input.recv_any().await {
+                let count = batch.len() as u64;
+                items.incoming.add(count);
+                limiter.accepted(count);
                 outlet.send(batch).await;
             }
         };

@@ -135,7 +135,7 @@ async fn what_is_inside_passes_and_checks_go_on_while_it_waits() {
     }
     resident(root.path(), 100);
     tokio::time::sleep(Duration::from_millis(1500)).await;
-    let admitted = running.input.as_ref().unwrap().admit(1);
+    let admitted = running.input.as_ref().unwrap().admit(pipeline::component::Signal::Metrics, 1);
     assert_eq!(admitted, Err(SendError::Refused("data refused due to high memory usage")));
     assert_eq!(running.finish().await.len(), 3);
 }

@@ -3,7 +3,7 @@
 use super::cache::Sizes;
 use super::route::Dropped;
 use crate::outlet::dropped;
-use pipeline::component::BuildContext;
+use pipeline::component::{BuildContext, Signal};
 use pipeline::telemetry::{Counter, Gauge};
 
 #[derive(Debug)]
@@ -22,9 +22,9 @@ impl RelabelMetrics {
         let labels = [("processor", id.as_str())];
         let telemetry = &context.telemetry;
         Self {
-            by_rule: dropped(telemetry, &id, "relabel_rule"),
-            nameless: dropped(telemetry, &id, "relabelled_without_name"),
-            unknown_series: dropped(telemetry, &id, "internal_error"),
+            by_rule: dropped(telemetry, Signal::Metrics, &id, "relabel_rule"),
+            nameless: dropped(telemetry, Signal::Metrics, &id, "relabelled_without_name"),
+            unknown_series: dropped(telemetry, Signal::Metrics, &id, "internal_error"),
             evaluated: telemetry.counter(
                 "otelcol_processor_relabel_evaluated_series",
                 "Number of times the rules were applied to a series; steady once all series are known.",

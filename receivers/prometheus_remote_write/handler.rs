@@ -8,6 +8,7 @@ use http::header::{ALLOW, CONTENT_ENCODING, CONTENT_TYPE, HeaderName};
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use net::server::{Handler, Request, Response};
 use parking_lot::Mutex;
+use pipeline::component::Signal;
 use pipeline::{Ack, AckOutcome, Acks, MetricBatch, Output, SendError};
 use prometheus::remote_write::protocol::{ProtocolVersion, Response as Answer, check_content_encoding};
 use prometheus::remote_write::snappy::decode_block;
@@ -15,8 +16,9 @@ use prometheus::remote_write::wire::DecodeLimits;
 use tokio::sync::{Semaphore, oneshot};
 use tokio::time::Instant;
 
+use crate::acknowledge::Acknowledge;
+
 use super::cache::SeriesCache;
-use super::config::Acknowledge;
 use super::metrics::Metrics;
 use super::request::{Taken, read};
 
@@ -107,7 +109,7 @@ impl WriteHandler {
         };
         // The semaphore is never closed.
         let _permit = self.decoding.acquire().await;
-        if let Err(error) = output.admit(0) {
+        if let Err(error) = output.admit(Signal::Metrics, 0) {
             self.metrics.refused_requests.inc();
             return Err(unavailable(error));
         }

@@ -36,7 +36,7 @@ use self::cache::SeriesCache;
 use self::handler::WriteHandler;
 use self::metrics::Metrics;
 
-pub use self::config::{Acknowledge, DEFAULT_ENDPOINT, RemoteWriteConfig};
+pub use self::config::{DEFAULT_ENDPOINT, RemoteWriteConfig};
 
 /// The bits of the NaN that marks the end of a series (remote write 1.0 specification, stale markers).
 const STALE_BITS: u64 = 0x7ff0_0000_0000_0002;

@@ -7,8 +7,8 @@ use crate::config::{ConfigArgs, FeatureGates, HttpAnswer, ServiceConfig};
 use crate::config::{Loaded, Providers, UriReader, load};
 use pipeline::channel::{channel, channel_of};
 use pipeline::component::{
-    Build, BuildContext, ExporterContext, ExtensionContext, ProcessorContext, Program, ReceiverContext, ServiceStatus,
-    Shared,
+    Build, BuildContext, ConnectorContext, ExporterContext, ExtensionContext, ProcessorContext, Program,
+    ReceiverContext, ServiceStatus, Shared,
 };
 use pipeline::config::{ComponentId, Entry, Span, Value, parse};
 use pipeline::model::{Family, Part, Source};
@@ -66,6 +66,9 @@ fn samples() -> Vec<(&'static Factory, Node)> {
 fn on_free_ports(mut body: Node) -> Node {
     if let Value::Mapping(mapping) = &mut body.value {
         for entry in &mut mapping.entries {
+            if entry.key == "protocols" || ["grpc", "http"].contains(&entry.key.as_str()) {
+                entry.value = on_free_ports(std::mem::replace(&mut entry.value, Node::null(Span::whole(""))));
+            }
             let listens = entry.key == "endpoint" && !entry.value.as_text().unwrap_or_default().contains("://");
             if listens {
                 entry.value = Node::text(entry.value.span.clone(), "127.0.0.1:0");
@@ -81,7 +84,8 @@ fn id(factory: &Factory) -> ComponentId {
 
 fn context(factory: &Factory, telemetry: &Telemetry) -> BuildContext {
     let program = Program { name: "oxidot", version: "0.0.0" };
-    BuildContext { id: id(factory), program, telemetry: telemetry.clone(), shared: Shared::default() }
+    let signal = (factory.kind() == ComponentKind::Processor).then_some(Signal::Metrics);
+    BuildContext { id: id(factory), program, telemetry: telemetry.clone(), shared: Shared::default(), signal }
 }
 
 /// A component that runs.
@@ -120,6 +124,11 @@ async fn start(factory: &Factory, config: &Node, telemetry: &Telemetry, run: boo
             let mut exporter = build(config, &context).unwrap();
             exporter.start().await.unwrap();
             run.then(|| tokio::spawn(exporter.run(ExporterContext { input, stop: handle })))
+        }
+        Build::Connector(build) => {
+            let connector = build(config, &context).unwrap();
+            let output = Output::to(vec![next]);
+            run.then(|| tokio::spawn(connector.run(ConnectorContext { input, output })))
         }
         Build::Extension(build) => {
             let mut extension = build(config, &context).unwrap();
@@ -199,6 +208,7 @@ fn no_body_is_read_as_defaults_or_refused_with_a_reason() {
             Build::Receiver(build) => build(&null, &context(factory, &Telemetry::default())).map(drop),
             Build::Processor(build) => build(&null, &context(factory, &Telemetry::default())).map(drop),
             Build::Exporter(build) => build(&null, &context(factory, &Telemetry::default())).map(drop),
+            Build::Connector(build) => build(&null, &context(factory, &Telemetry::default())).map(drop),
             Build::Extension(build) => build(&null, &context(factory, &Telemetry::default())).map(drop),
         };
         assert_eq!(built.is_ok(), told(&null).is_ok(), "{factory:?}: what is valid can be built");
@@ -277,7 +287,7 @@ fn the_list_of_components_is_yaml_with_all_of_them() {
     let list = parse(&text, "components").unwrap_or_else(|errors| panic!("{errors}\n{text}"));
     assert_eq!(list.at("buildinfo::version").and_then(Node::as_text), Some("1.2.3"));
     let mut count = 0;
-    for kind in ["receivers", "processors", "exporters", "extensions"] {
+    for kind in ["receivers", "processors", "exporters", "connectors", "extensions"] {
         for item in list.get(kind).and_then(Node::as_sequence).unwrap() {
             assert!(item.get("name").and_then(Node::as_text).is_some());
             count += 1;

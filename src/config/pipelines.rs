@@ -1,6 +1,6 @@
 //! `service::pipelines`: what they refer to, and that connectors join them without a circle.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use pipeline::component::{ComponentKind, Signal};
 use pipeline::config::{ComponentId, ConfigError, ConfigErrors, Entry, Node, Span};
@@ -113,14 +113,14 @@ impl PipelineReader<'_> {
             let error = ConfigError::new(span, path, message);
             return Err(error.suggesting(&id.to_string(), known.iter().map(String::as_str)));
         }
-        // What is written but of an unknown type has an error already.
-        let component = self.config.components(kind).get(id);
-        match component.filter(|_| !is_connector) {
+        // What is written but of an unknown type has an error already. An id that is written twice has one too.
+        let of_kind = if is_connector { ComponentKind::Connector } else { kind };
+        match self.config.components(of_kind).get(id) {
             Some(component) if !component.component_type.signals.contains(&signal) => {
                 let message = format!(
                     "failed to create {:?} {} for data type {:?}: telemetry type is not supported",
                     id.to_string(),
-                    kind.name(),
+                    of_kind.name(),
                     signal.name()
                 );
                 Err(ConfigError::new(span, path, message))
@@ -188,9 +188,13 @@ pub(super) fn check_connectors(config: &ServiceConfig, errors: &mut ConfigErrors
                 );
                 errors.push(ConfigError::new(component.span.clone(), format!("connectors::{id}"), message));
             }
-            let used: Vec<String> =
-                config.pipelines.iter().filter(|p| p.uses(id, kind)).map(|p| p.id.to_string()).collect();
-            if !used.is_empty() && !config.pipelines.iter().any(|pipeline| pipeline.uses(id, other)) {
+            for signal in SIGNALS {
+                let of_signal = || config.pipelines.iter().filter(|pipeline| pipeline.id.signal == *signal);
+                let used: Vec<String> = of_signal().filter(|p| p.uses(id, kind)).map(|p| p.id.to_string()).collect();
+                // What goes into a connector comes out of it as the same signal.
+                if used.is_empty() || of_signal().any(|pipeline| pipeline.uses(id, other)) {
+                    continue;
+                }
                 let message = format!(
                     "connector {:?} used as {} in [{}] pipeline but not used in any supported {} pipeline",
                     id.to_string(),
@@ -218,42 +222,55 @@ impl Pipeline {
     }
 }
 
-/// A way through connectors from a pipeline back to itself, as the names passed on it.
+/// A way through connectors from a pipeline back to itself, in the Collector's words: it begins and ends with a
+/// connector.
 fn find_cycle(config: &ServiceConfig) -> Option<(&Pipeline, Vec<String>)> {
     let mut next: BTreeMap<&PipelineId, Vec<(&ComponentId, &Pipeline)>> = BTreeMap::new();
     for pipeline in &config.pipelines {
         for connector in pipeline.exporters.iter().filter(|id| config.connectors.contains_key(id)) {
-            let behind = config.pipelines.iter().filter(|other| other.receivers.contains(connector));
+            let takes =
+                |other: &&Pipeline| other.receivers.contains(connector) && other.id.signal == pipeline.id.signal;
+            let behind = config.pipelines.iter().filter(takes);
             next.entry(&pipeline.id).or_default().extend(behind.map(|other| (connector, other)));
         }
     }
     for start in &config.pipelines {
         // Breadth first, remembering how each pipeline was reached.
-        let mut reached: BTreeMap<&PipelineId, (&ComponentId, &Pipeline)> = BTreeMap::new();
-        let mut seen = BTreeSet::new();
+        let mut reached: BTreeMap<&PipelineId, (&ComponentId, &Pipeline, &Pipeline)> = BTreeMap::new();
         let mut queue = std::collections::VecDeque::from([start]);
         while let Some(pipeline) = queue.pop_front() {
             for (connector, other) in next.get(&pipeline.id).into_iter().flatten() {
-                if seen.insert(&other.id) {
-                    reached.insert(&other.id, (connector, pipeline));
+                if !reached.contains_key(&other.id) {
+                    reached.insert(&other.id, (connector, pipeline, other));
                     queue.push_back(other);
                 }
             }
         }
-        if seen.contains(&start.id) {
-            let mut names = vec![start.id.to_string()];
-            let mut at = &start.id;
-            while let Some((connector, from)) = reached.get(at) {
-                names.push(connector.to_string());
-                names.push(from.id.to_string());
-                at = &from.id;
-                if *at == start.id {
-                    break;
-                }
+        let mut steps = Vec::new();
+        let mut at = &start.id;
+        while let Some((connector, from, to)) = reached.get(at) {
+            steps.push((*connector, *to));
+            at = &from.id;
+            if *at == start.id {
+                steps.reverse();
+                return Some((start, cycle_names(&steps)));
             }
-            names.reverse();
-            return Some((start, names));
         }
     }
     None
+}
+
+/// The connectors and processors that are passed; the first once more at the end.
+fn cycle_names(steps: &[(&ComponentId, &Pipeline)]) -> Vec<String> {
+    let mut names = Vec::new();
+    for (connector, pipeline) in steps {
+        let (id, signal) = (connector.to_string(), pipeline.id.signal.name());
+        names.push(format!("connector {id:?} ({signal} to {signal})"));
+        let place = pipeline.id.to_string();
+        names.extend(
+            pipeline.processors.iter().map(|id| format!("processor {:?} in pipeline {place:?}", id.to_string())),
+        );
+    }
+    names.extend(names.first().cloned());
+    names
 }

@@ -3,8 +3,8 @@
 use super::error::ServiceError;
 use super::graph::{Slot, Vertex};
 use pipeline::component::{
-    Build, BuildContext, ComponentError, Exporter, ExporterContext, Extension, ExtensionContext, Processor,
-    ProcessorContext, Program, Receiver, ReceiverContext, ServiceStatus, Shared, Signal,
+    Build, BuildContext, ComponentError, Connector, ConnectorContext, Exporter, ExporterContext, Extension,
+    ExtensionContext, Processor, ProcessorContext, Program, Receiver, ReceiverContext, ServiceStatus, Shared, Signal,
 };
 use pipeline::config::{ComponentId, Node};
 use pipeline::stop::Stop;
@@ -27,6 +27,7 @@ enum Object {
     Receiver(Box<dyn Receiver>),
     Processor(Box<dyn Processor>),
     Exporter(Box<dyn Exporter>),
+    Connector(Box<dyn Connector>),
     Extension(Box<dyn Extension>),
 }
 
@@ -122,7 +123,7 @@ impl Built {
             Object::Receiver(receiver) => receiver.start().instrument(span).await,
             Object::Exporter(exporter) => exporter.start().instrument(span).await,
             Object::Extension(extension) => extension.start().instrument(span).await,
-            Object::Processor(_) => Ok(()),
+            Object::Processor(_) | Object::Connector(_) => Ok(()),
         };
         result.map_err(|cause| ServiceError::Start { slot: self.slot.clone(), cause })?;
         self.object = Some(object);
@@ -162,6 +163,10 @@ impl Built {
                 let input = input.ok_or_else(no_input)?;
                 processor.run(ProcessorContext { input, output }).instrument(span).await
             }
+            Object::Connector(connector) => {
+                let input = input.ok_or_else(no_input)?;
+                connector.run(ConnectorContext { input, output }).instrument(span).await
+            }
             Object::Exporter(exporter) => {
                 let input = input.ok_or_else(no_input)?;
                 exporter.run(ExporterContext { input, stop }).instrument(span).await
@@ -179,12 +184,17 @@ fn build(slot: &Slot, vertex: &Vertex, surroundings: &Surroundings) -> Result<Ob
         None => ComponentId::new("telemetry", "metrics").map_err(|error| ComponentError::new(error.to_string()))?,
     };
     let Surroundings { program, telemetry, shared } = surroundings.clone();
-    let context = BuildContext { id, program, telemetry, shared };
+    let signal = match slot {
+        Slot::Processor(pipeline, _) => Some(pipeline.signal),
+        _ => None,
+    };
+    let context = BuildContext { id, program, telemetry, shared, signal };
     let config = &vertex.config;
     Ok(match vertex.factory.build {
         Build::Receiver(build) => Object::Receiver(build(config, &context)?),
         Build::Processor(build) => Object::Processor(build(config, &context)?),
         Build::Exporter(build) => Object::Exporter(build(config, &context)?),
+        Build::Connector(build) => Object::Connector(build(config, &context)?),
         Build::Extension(build) => Object::Extension(build(config, &context)?),
     })
 }
@@ -199,7 +209,7 @@ fn span(slot: &Slot) -> tracing::Span {
             "otelcol.pipeline.id" = %pipeline,
         ),
         Slot::OwnMetrics => tracing::Span::none(),
-        Slot::Receiver(id) | Slot::Exporter(id) | Slot::Extension(id) => tracing::error_span!(
+        Slot::Receiver(id) | Slot::Exporter(id) | Slot::Connector(id) | Slot::Extension(id) => tracing::error_span!(
             "component",
             "otelcol.component.id" = %id,
             "otelcol.component.kind" = slot.kind().name(),

@@ -19,6 +19,8 @@ pub enum Slot {
     Extension(ComponentId),
     /// An exporter: one for all pipelines that use its id.
     Exporter(ComponentId),
+    /// A connector: one for all pipelines that use its id, at either end.
+    Connector(ComponentId),
     /// A processor: one in each pipeline that uses its id.
     Processor(PipelineId, ComponentId),
     /// A receiver: one for all pipelines that use its id.
@@ -31,6 +33,7 @@ impl Slot {
         match self {
             Self::OwnMetrics | Self::Extension(_) => ComponentKind::Extension,
             Self::Exporter(_) => ComponentKind::Exporter,
+            Self::Connector(_) => ComponentKind::Connector,
             Self::Processor(..) => ComponentKind::Processor,
             Self::Receiver(_) => ComponentKind::Receiver,
         }
@@ -40,13 +43,22 @@ impl Slot {
     pub fn id(&self) -> Option<&ComponentId> {
         match self {
             Self::OwnMetrics => None,
-            Self::Extension(id) | Self::Exporter(id) | Self::Processor(_, id) | Self::Receiver(id) => Some(id),
+            Self::Extension(id)
+            | Self::Exporter(id)
+            | Self::Connector(id)
+            | Self::Processor(_, id)
+            | Self::Receiver(id) => Some(id),
         }
     }
 
     /// Whether it ends when told to, and not when its input closes.
     pub fn is_told_to_stop(&self) -> bool {
-        !matches!(self, Self::Exporter(_) | Self::Processor(..))
+        !self.has_input()
+    }
+
+    /// Whether batches are sent to it.
+    pub fn has_input(&self) -> bool {
+        matches!(self, Self::Exporter(_) | Self::Connector(_) | Self::Processor(..))
     }
 
     /// Whether it serves the others and so outlives the pipelines.
@@ -62,6 +74,7 @@ impl fmt::Display for Slot {
             Self::OwnMetrics => f.write_str("service::telemetry::metrics"),
             Self::Extension(id) => write!(f, "\"{id}\" extension"),
             Self::Exporter(id) => write!(f, "\"{id}\" exporter"),
+            Self::Connector(id) => write!(f, "\"{id}\" connector"),
             Self::Processor(pipeline, id) => write!(f, "\"{id}\" processor in pipeline \"{pipeline}\""),
             Self::Receiver(id) => write!(f, "\"{id}\" receiver"),
         }
@@ -97,6 +110,15 @@ pub struct Pipeline {
     pub exporters: Vec<ComponentId>,
 }
 
+/// A way that batches take from one component to the next.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Edge {
+    /// The pipeline that it belongs to, and whose signal takes it.
+    pub pipeline: PipelineId,
+    /// Where it leads.
+    pub to: Slot,
+}
+
 /// All that is to run.
 #[derive(Clone, Debug, Default)]
 pub struct Graph {
@@ -119,15 +141,16 @@ impl Graph {
         for id in &config.enabled_extensions {
             add(Slot::Extension(id.clone()), id);
         }
+        let is_connector = |id: &ComponentId| config.connectors.contains_key(id);
         for pipeline in &config.pipelines {
             for id in &pipeline.receivers {
-                add(Slot::Receiver(id.clone()), id);
+                add(if is_connector(id) { Slot::Connector(id.clone()) } else { Slot::Receiver(id.clone()) }, id);
             }
             for id in &pipeline.processors {
                 add(Slot::Processor(pipeline.id.clone(), id.clone()), id);
             }
             for id in &pipeline.exporters {
-                add(Slot::Exporter(id.clone()), id);
+                add(if is_connector(id) { Slot::Connector(id.clone()) } else { Slot::Exporter(id.clone()) }, id);
             }
         }
         for pipeline in &config.pipelines {
@@ -142,19 +165,25 @@ impl Graph {
     }
 
     /// Where batches go that enter pipeline `id` behind processor number `passed`.
-    fn next(&self, id: &PipelineId, pipeline: &Pipeline, passed: usize) -> Vec<Slot> {
+    fn next(&self, id: &PipelineId, pipeline: &Pipeline, passed: usize) -> Vec<Edge> {
+        let edge = |to: Slot| Edge { pipeline: id.clone(), to };
         match pipeline.processors.get(passed) {
-            Some(processor) => vec![Slot::Processor(id.clone(), processor.clone())],
-            None => pipeline.exporters.iter().map(|exporter| Slot::Exporter(exporter.clone())).collect(),
+            Some(processor) => vec![edge(Slot::Processor(id.clone(), processor.clone()))],
+            None => pipeline.exporters.iter().map(|exporter| edge(self.end(exporter))).collect(),
         }
     }
 
-    /// What a receiver or processor sends to, in the order of the pipelines.
-    pub fn downstream(&self, slot: &Slot) -> Vec<Slot> {
+    /// What an id among the exporters of a pipeline stands for.
+    fn end(&self, id: &ComponentId) -> Slot {
+        let connector = Slot::Connector(id.clone());
+        if self.vertices.contains_key(&connector) { connector } else { Slot::Exporter(id.clone()) }
+    }
+
+    /// What a component sends to, in the order of the pipelines.
+    pub fn downstream(&self, slot: &Slot) -> Vec<Edge> {
         match slot {
-            Slot::Receiver(id) => {
-                let used = self.pipelines.iter().filter(|(_, pipeline)| pipeline.receivers.contains(id));
-                used.flat_map(|(pipeline_id, pipeline)| self.next(pipeline_id, pipeline, 0)).collect()
+            Slot::Receiver(id) | Slot::Connector(id) => {
+                self.fed_by(id).flat_map(|(pipeline_id, pipeline)| self.next(pipeline_id, pipeline, 0)).collect()
             }
             Slot::Processor(pipeline_id, id) => {
                 let Some(pipeline) = self.pipelines.get(pipeline_id) else { return Vec::new() };
@@ -167,16 +196,35 @@ impl Graph {
         }
     }
 
+    /// The pipelines that a receiver or connector feeds.
+    fn fed_by<'a>(&'a self, id: &'a ComponentId) -> impl Iterator<Item = (&'a PipelineId, &'a Pipeline)> {
+        self.pipelines.iter().filter(move |(_, pipeline)| pipeline.receivers.contains(id))
+    }
+
     /// The processors of a pipeline, in order.
     pub fn processors<'a>(&'a self, id: &'a PipelineId) -> impl Iterator<Item = Slot> + 'a {
         let processors = self.pipelines.get(id).map_or(&[][..], |pipeline| &pipeline.processors);
         processors.iter().map(|processor| Slot::Processor(id.clone(), processor.clone()))
     }
 
-    /// The processors of all pipelines that a receiver feeds.
-    pub fn processors_behind(&self, receiver: &ComponentId) -> BTreeSet<Slot> {
-        let fed = self.pipelines.iter().filter(|(_, pipeline)| pipeline.receivers.contains(receiver));
-        fed.flat_map(|(id, _)| self.processors(id)).collect()
+    /// The processors of a pipeline and of those behind it, which connectors join to it.
+    pub fn processors_behind(&self, id: &PipelineId) -> BTreeSet<Slot> {
+        let mut reached = BTreeSet::from([id]);
+        let mut waiting = vec![id];
+        while let Some(from) = waiting.pop() {
+            let exporters = self.pipelines.get(from).map_or(&[][..], |pipeline| &pipeline.exporters);
+            for (next, _) in exporters.iter().flat_map(|exporter| self.fed_by(exporter)) {
+                if next.signal == id.signal && reached.insert(next) {
+                    waiting.push(next);
+                }
+            }
+        }
+        reached.into_iter().flat_map(|id| self.processors(id)).collect()
+    }
+
+    /// The processors of all pipelines that what a receiver takes in may pass.
+    pub fn processors_after(&self, receiver: &ComponentId) -> BTreeSet<Slot> {
+        self.fed_by(receiver).flat_map(|(id, _)| self.processors_behind(id)).collect()
     }
 
     /// The signal that a component handles, for messages: that of the first pipeline that uses it.
@@ -184,7 +232,7 @@ impl Graph {
         let mut pipelines = self.pipelines.iter();
         let found = match slot {
             Slot::Receiver(id) => pipelines.find(|(_, pipeline)| pipeline.receivers.contains(id)),
-            Slot::Exporter(id) => pipelines.find(|(_, pipeline)| pipeline.exporters.contains(id)),
+            Slot::Exporter(id) | Slot::Connector(id) => pipelines.find(|(_, pipeline)| pipeline.exporters.contains(id)),
             Slot::Processor(pipeline_id, _) => pipelines.find(|(id, _)| *id == pipeline_id),
             Slot::OwnMetrics | Slot::Extension(_) => None,
         };

@@ -18,7 +18,7 @@ mod signals;
 mod tests;
 
 pub use self::error::ServiceError;
-pub use self::graph::{Graph, Pipeline, PipelineId, Slot, Vertex, mentions};
+pub use self::graph::{Edge, Graph, Pipeline, PipelineId, Slot, Vertex, mentions};
 pub use self::plan::{Step, plan};
 pub use self::running::panic_text;
 pub use self::signals::OsSignals;

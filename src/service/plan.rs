@@ -1,7 +1,7 @@
 //! What has to be done so that one graph runs in place of another. Pure: starting a service is the plan from
 //! nothing to its graph, a reload the plan between two graphs.
 
-use super::graph::{Graph, Slot, mentions};
+use super::graph::{Edge, Graph, Slot, mentions};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// One thing to do. The list that [`plan`] gives is in order: all of one kind before the next.
@@ -15,10 +15,10 @@ pub enum Step {
     Update(Slot),
     /// Make a component's output lead there.
     Wire {
-        /// Whose output: a receiver's or a processor's.
+        /// Whose output: a receiver's, a processor's or a connector's.
         from: Slot,
         /// Where it leads, in order.
-        to: Vec<Slot>,
+        to: Vec<Edge>,
     },
     /// End what is no longer wanted.
     Stop(Slot),
@@ -60,12 +60,14 @@ pub fn plan(old: &Graph, new: &Graph, renew: &BTreeSet<Slot>) -> Vec<Step> {
         // A receiver also holds the gates of all processors behind it, wherever they stand.
         let gates_moved = match from {
             Slot::Receiver(id) => {
-                let behind = new.processors_behind(id);
-                behind.iter().any(moved) || behind != old.processors_behind(id)
+                let behind = new.processors_after(id);
+                behind.iter().any(moved) || behind != old.processors_after(id)
             }
             _ => false,
         };
-        if !to.is_empty() && (change.moves() || gates_moved || to.iter().any(moved) || to != old.downstream(from)) {
+        if !to.is_empty()
+            && (change.moves() || gates_moved || to.iter().any(|edge| moved(&edge.to)) || to != old.downstream(from))
+        {
             steps.push(Step::Wire { from: from.clone(), to });
         }
     }

@@ -2,10 +2,10 @@
 
 use super::component::{Built, Ended, Failure, Surface, Surroundings};
 use super::error::ServiceError;
-use super::graph::{Graph, Slot};
+use super::graph::{Edge, Graph, Slot};
 use super::plan::{Step, plan};
 use pipeline::channel::{Entry, channel};
-use pipeline::component::{ComponentError, ServiceStatus};
+use pipeline::component::{ComponentError, ServiceStatus, Signal};
 use pipeline::config::Node;
 use pipeline::stop::StopSource;
 use pipeline::{Gate, Input, Output};
@@ -33,9 +33,9 @@ struct Instance {
     /// Its task, once that is spawned.
     task: Option<tokio::task::Id>,
     ended: Ended,
-    /// Where an exporter or processor takes batches.
+    /// Where an exporter, connector or processor takes batches.
     entry: Option<Entry>,
-    /// Where a receiver or processor sends them.
+    /// Where a receiver, connector or processor sends them.
     output: Output,
     gate: Option<Arc<dyn Gate>>,
     updates: mpsc::Sender<Node>,
@@ -211,12 +211,12 @@ impl Running {
     /// Makes the channels of a new component and the task it will be.
     fn place(&mut self, component: Built, leaving: &BTreeMap<Slot, Ended>) -> Ready {
         let slot = component.slot.clone();
-        let (entry, input) = match slot {
-            Slot::Exporter(_) | Slot::Processor(..) => {
+        let (entry, input) = match slot.has_input() {
+            true => {
                 let (entry, input) = self.orphans.remove(&slot).unwrap_or_else(channel);
                 (Some(entry), Some(input))
             }
-            _ => (None, None),
+            false => (None, None),
         };
         // One that could not be started waits for all that leave, since any of them may be in its way.
         let predecessors = match component.is_started() {
@@ -239,20 +239,19 @@ impl Running {
     }
 
     /// Makes the output of `from` lead to `to`.
-    fn wire(&self, from: &Slot, to: &[Slot]) {
+    fn wire(&self, from: &Slot, to: &[Edge]) {
         let Some(instance) = self.instances.get(from) else { return };
         let mut entries = Vec::new();
-        for slot in to {
-            let Some(entry) = self.instances.get(slot).and_then(|target| target.entry.clone()) else { continue };
-            entries.push(match (from, slot) {
-                // Only the entry of a pipeline has gates, and there those of all its processors.
-                (Slot::Receiver(_), Slot::Processor(pipeline, _)) => {
-                    let processors = self.graph.processors(pipeline);
-                    let gates = processors.filter_map(|slot| self.instances.get(&slot)?.gate.clone());
-                    entry.with_gates(gates.collect())
-                }
-                _ => entry,
-            });
+        for Edge { pipeline, to } in to {
+            let Some(mut entry) = self.instances.get(to).and_then(|target| target.entry.clone()) else { continue };
+            // Only where data comes in are there gates, and there those of all processors that it may pass: what is
+            // inside already has been paid for.
+            if let Slot::Receiver(_) = from {
+                let processors = self.graph.processors_behind(pipeline).into_iter();
+                entry =
+                    entry.with_gates(processors.filter_map(|slot| self.instances.get(&slot)?.gate.clone()).collect());
+            }
+            entries.push((pipeline.signal, entry));
         }
         instance.output.set(entries);
     }
@@ -261,16 +260,19 @@ impl Running {
     fn drop_orphans(&mut self) {
         for (slot, (entry, mut input)) in std::mem::take(&mut self.orphans) {
             drop(entry);
-            let mut points = 0_u64;
-            while let Some(batch) = input.try_recv() {
-                points += batch.len() as u64;
+            let mut waiting: BTreeMap<Signal, u64> = BTreeMap::new();
+            while let Some(batch) = input.try_recv_any() {
+                *waiting.entry(batch.signal()).or_default() += batch.len() as u64;
             }
-            if points > 0 {
-                tracing::error!(component = %slot, points, "Dropped what waited for a component that was not started.");
+            for (signal, items) in waiting.into_iter().filter(|(_, items)| *items > 0) {
+                tracing::error!(
+                    component = %slot, signal = signal.name(), items,
+                    "Dropped what waited for a component that was not started."
+                );
                 let id = slot.id().map(ToString::to_string).unwrap_or_default();
-                let name = format!("otelcol_{}_enqueue_failed_metric_points", slot.kind().name());
-                let help = "Points that could not be handed over.";
-                self.surroundings.telemetry.counter(&name, help, &[(slot.kind().name(), &id)]).add(points);
+                let name = format!("otelcol_{}_enqueue_failed_{}", slot.kind().name(), signal.items());
+                let help = "Items that could not be handed over.";
+                self.surroundings.telemetry.counter(&name, help, &[(slot.kind().name(), &id)]).add(items);
             }
         }
     }

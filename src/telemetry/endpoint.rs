@@ -205,7 +205,7 @@ mod tests {
 
     fn context(telemetry: &Telemetry) -> BuildContext {
         let id = "own_metrics".parse().unwrap();
-        BuildContext { id, program: PROGRAM, telemetry: telemetry.clone(), shared: Shared::default() }
+        BuildContext { id, program: PROGRAM, telemetry: telemetry.clone(), shared: Shared::default(), signal: None }
     }
 
     async fn get(address: std::net::SocketAddr, path: &str) -> String {

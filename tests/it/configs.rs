@@ -36,6 +36,8 @@ struct Scene {
     directory: tempfile::TempDir,
     /// For the page of what passed, the receiver and the health check.
     ports: [u16; 3],
+    /// For OTLP by gRPC and by HTTP.
+    otlp: [u16; 2],
 }
 
 impl Scene {
@@ -49,7 +51,8 @@ impl Scene {
         });
         let directory = tempfile::tempdir().unwrap();
         std::fs::write(directory.path().join("t.json"), list).unwrap();
-        Self { target, store: Store::accepting(), discovery, directory, ports: [(); 3].map(|()| free_port()) }
+        let (ports, otlp) = ([(); 3].map(|()| free_port()), [(); 2].map(|()| free_port()));
+        Self { target, store: Store::accepting(), discovery, directory, ports, otlp }
     }
 
     /// The file, started with ports and addresses of this scene.
@@ -64,6 +67,8 @@ impl Scene {
             .env("REMOTE_WRITE_URL", self.store.url())
             .env("PAGE_ENDPOINT", format!("127.0.0.1:{page}"))
             .env("HEALTH_ENDPOINT", format!("127.0.0.1:{health}"))
+            .env("OTLP_GRPC_ENDPOINT", format!("127.0.0.1:{}", self.otlp[0]))
+            .env("OTLP_HTTP_ENDPOINT", format!("127.0.0.1:{}", self.otlp[1]))
             .env("HOSTNAME", "the-host")
             .env("SCRAPE_INTERVAL", "1s")
             .env("SCRAPE_TIMEOUT", "1s");
@@ -82,6 +87,8 @@ impl Scene {
             "default.yaml" => {
                 set(page_here());
                 set(receiver_here());
+                set(format!("receivers.otlp.protocols.grpc.endpoint=127.0.0.1:{}", self.otlp[0]));
+                set(format!("receivers.otlp.protocols.http.endpoint=127.0.0.1:{}", self.otlp[1]));
                 set(format!("exporters.prometheusremotewrite.endpoint=http://127.0.0.1:{receiver}/api/v1/write"));
                 set("receivers.prometheus.config.scrape_configs=[{job_name: oxidot, scrape_interval: 1s, static_configs: [{targets: ['${env:TARGET}']}]}]".to_owned());
             }
@@ -96,6 +103,31 @@ impl Scene {
             command.args(["--config", &own_metrics_at(free_port())]);
         }
         Program::start(&mut command)
+    }
+
+    /// Sends a point, a span and a log record, and waits for the lines of the last two.
+    fn send_otlp(&self, program: &mut Program) {
+        let resource =
+            "\"resource\":{\"attributes\":[{\"key\":\"service.name\",\"value\":{\"stringValue\":\"shop\"}}]}";
+        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_nanos();
+        for (path, body) in [
+            (
+                "/v1/metrics",
+                format!(
+                    "{{\"resourceMetrics\":[{{{resource},\"scopeMetrics\":[{{\"metrics\":[{{\"name\":\"sent\",\"sum\":{{\"isMonotonic\":true,\"aggregationTemporality\":2,\"dataPoints\":[{{\"timeUnixNano\":\"{now}\",\"asInt\":\"7\"}}]}}}}]}}]}}]}}"
+                ),
+            ),
+            (
+                "/v1/traces",
+                format!("{{\"resourceSpans\":[{{{resource},\"scopeSpans\":[{{\"spans\":[{{\"name\":\"a\"}}]}}]}}]}}"),
+            ),
+            ("/v1/logs", format!("{{\"resourceLogs\":[{{{resource},\"scopeLogs\":[{{\"logRecords\":[{{}}]}}]}}]}}")),
+        ] {
+            let answer = http::post(self.otlp[1], path, "application/json", body.as_bytes()).unwrap();
+            assert_eq!((answer.status, answer.body.as_str()), (200, "{}"), "{path}");
+        }
+        program.wait_for_line("Traces");
+        program.wait_for_line("Logs");
     }
 
     /// Waits for samples of the target's counter in the store.
@@ -149,7 +181,12 @@ fn check(file: &Path) {
             scene.wait_for_page();
             program.wait_for_line("tries_total");
         }
-        "default.yaml" => scene.wait_for_page(),
+        "default.yaml" => {
+            scene.wait_for_page();
+            scene.send_otlp(&mut program);
+            let page = || http::get(scene.ports[0], "/metrics");
+            wait_until("what came by OTLP", || page().is_some_and(|answer| answer.body.contains("\nsent_total{")));
+        }
         "file-sd.yaml" => {
             scene.wait_for_tries(&["job=\"files\"", "source_file=\"t\""]);
             scene.wait_for_tries(&["job=\"http\""]);
@@ -168,6 +205,12 @@ fn check(file: &Path) {
         "keep-scraped-names.yaml" => {
             let samples = scene.wait_for_tries(&["prometheus=\"oxidot\"", "job=\"node\""]);
             assert_eq!(samples.with(&["target_info"]).count(), 0);
+        }
+        "otlp.yaml" => {
+            scene.send_otlp(&mut program);
+            wait_until("samples in the store", || {
+                scene.store.accepted().with(&["sent_total", "job=\"shop\""]).next().is_some()
+            });
         }
         "prometheus-to-remote-write.yaml" => {
             let samples = scene.wait_for_tries(&["job=\"node\""]);

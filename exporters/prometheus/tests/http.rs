@@ -38,6 +38,7 @@ async fn pages_are_served_until_the_input_closes() {
         program: Program { name: "oxidot", version: "0" },
         telemetry: telemetry.clone(),
         shared: Shared::default(),
+        signal: None,
     };
     let mut exporter = PrometheusExporter::build(&node, &context).unwrap();
     let address = exporter.bind().await.unwrap().unwrap();

@@ -163,6 +163,12 @@ impl Entry {
     pub(super) fn form(&self) -> Form {
         self.form
     }
+
+    /// Length of its own labels in wire form.
+    #[inline]
+    pub(super) fn len(&self) -> usize {
+        usize::from(self.len)
+    }
 }
 
 #[cfg(test)]

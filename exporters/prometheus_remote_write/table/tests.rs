@@ -11,7 +11,7 @@ use proptest::prelude::*;
 
 fn tables() -> LabelTables {
     let node = pipeline::config::parse("endpoint: http://x/\nkeep_scraped_names: true\n", "t.yaml").unwrap();
-    let config = super::super::config::Config::read(&node).unwrap();
+    let config = super::super::config::Config::read(&node, super::super::config::Dialect::Plain).unwrap();
     LabelTables::new(Arc::new(config.translation))
 }
 

@@ -2,7 +2,7 @@
 
 use super::super::config::Retry;
 use super::super::send::{jittered, next_interval, parse_retry_after};
-use super::super::{FACTORY, Sender, Shards, send, shards};
+use super::super::{FACTORY, Sender, Shards, limits, send, shards};
 use super::*;
 use net::auth::Authenticators;
 use net::client::HttpClient;
@@ -129,6 +129,7 @@ impl Running {
             program: Program { name: "oxidot", version: "0" },
             telemetry: telemetry.clone(),
             shared: Shared::default(),
+            signal: None,
         };
         let mut exporter = build(&node, &context).unwrap();
         exporter.start().await.unwrap();
@@ -280,11 +281,14 @@ async fn series_stay_in_order_while_shards_come_and_go() {
         shown_endpoint: "test".to_owned(),
         headers: send::headers("oxidot/0"),
         retry: config.retry,
+        auth: None,
+        max_age: None,
         metrics: Arc::clone(&metrics),
     });
     let limits = shards::QueueLimits { shards: 8, requests: 64, bytes: 1 << 20 };
     let mut shards = Shards::start(limits, &sender, &metrics);
-    let mut encoder = Encoder::new(Arc::new(config.translation), config.limits, metrics);
+    let mut encoder =
+        Encoder::new(Arc::new(config.translation), config.limits, metrics, limits::Guard::new(config.store));
     const ROUNDS: i64 = 60;
     for round in 1..=ROUNDS {
         encoder.spread_over([1, 3, 8, 2][round as usize / 4 % 4]);

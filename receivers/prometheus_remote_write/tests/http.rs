@@ -46,6 +46,7 @@ impl Running {
             program: Program { name: "oxidot", version: "0" },
             telemetry: telemetry.clone(),
             shared: Shared::default(),
+            signal: None,
         };
         let mut receiver = RemoteWriteReceiver::build(&node, &context).unwrap();
         let address = receiver.bind().await.unwrap().unwrap();
@@ -207,7 +208,7 @@ async fn a_sender_is_asked_to_come_again_while_the_pipeline_refuses_or_is_gone()
     assert!(head.contains("retry-after: 5"), "{head}");
     let (entry, gone) = channel_of(1);
     drop(gone);
-    output.set(vec![entry]);
+    output.set([(pipeline::component::Signal::Metrics, entry)]);
     let (status, head, text) = send(running.address, WRITE, &good()).await;
     assert_eq!((status, text.as_str()), (503, "the pipeline has stopped\n"));
     assert!(head.contains("retry-after: 5"), "{head}");

@@ -199,10 +199,19 @@ fn connectors_must_join_and_not_circle() {
     let circle = "    metrics/a: {receivers: [otlp, forward/b], exporters: [forward]}\n    metrics/b: {receivers: [forward], exporters: [forward/b]}\n";
     assert_eq!(
         errors(&file(circle)),
-        "t.yaml:6:5: service::pipelines::metrics/a: cycle detected: metrics/a -> forward -> metrics/b -> forward/b -> metrics/a"
+        "t.yaml:6:5: service::pipelines::metrics/a: cycle detected: connector \"forward\" (metrics to metrics) -> connector \"forward/b\" (metrics to metrics) \
+         -> connector \"forward\" (metrics to metrics)"
     );
     let own = "    metrics: {receivers: [otlp, forward], exporters: [debug, forward]}\n";
-    assert!(errors(&file(own)).contains("cycle detected: metrics -> forward -> metrics"));
+    let itself =
+        "cycle detected: connector \"forward\" (metrics to metrics) -> connector \"forward\" (metrics to metrics)";
+    assert!(errors(&file(own)).contains(itself));
+    let other_signals = "    metrics: {receivers: [otlp], exporters: [forward]}\n    traces: {receivers: [forward], exporters: [debug]}\n";
+    assert!(errors(&file(other_signals)).contains("\"forward\" used as exporter in [metrics] pipeline but not used"));
+    assert!(errors(&file(other_signals)).contains("\"forward\" used as receiver in [traces] pipeline but not used"));
+    let both_ways = "    metrics: {receivers: [otlp], exporters: [forward]}\n    metrics/b: {receivers: [forward], exporters: [debug]}\n    \
+                     traces: {receivers: [forward], exporters: [debug]}\n    traces/b: {receivers: [otlp], exporters: [forward]}\n";
+    assert_eq!(read(&file(both_ways)).unwrap().pipelines.len(), 4);
     struct Both;
     impl ComponentTypes for Both {
         fn resolve(&self, _: ComponentKind, name: &str) -> Option<ComponentType> {

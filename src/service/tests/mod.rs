@@ -1,5 +1,6 @@
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
 
+mod connecting;
 mod lifecycle;
 mod parts;
 mod planning;

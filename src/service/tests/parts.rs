@@ -5,8 +5,8 @@ use crate::components::Components;
 use async_trait::async_trait;
 use parking_lot::Mutex;
 use pipeline::component::{
-    Build, BuildContext, ComponentError, Exporter, ExporterContext, Extension, ExtensionContext, Factory, Processor,
-    ProcessorContext, Receiver, ReceiverContext, Signal, Stability,
+    Build, BuildContext, ComponentError, Connector, ConnectorContext, Exporter, ExporterContext, Extension,
+    ExtensionContext, Factory, Processor, ProcessorContext, Receiver, ReceiverContext, Signal, Stability,
 };
 use pipeline::config::{ConfigErrors, Node};
 use pipeline::model::Source;
@@ -219,6 +219,22 @@ impl Processor for Tap {
     }
 }
 
+struct Joint(Part);
+
+#[async_trait]
+impl Connector for Joint {
+    async fn run(self: Box<Self>, mut context: ConnectorContext) -> Result<(), ComponentError> {
+        self.0.note("runs");
+        while let Some(batch) = context.input.recv().await {
+            for value in values(&batch) {
+                self.0.note(&format!("passes {value}"));
+            }
+            drop(context.output.send(batch).await);
+        }
+        Ok(())
+    }
+}
+
 struct Sink(Part);
 
 #[async_trait]
@@ -289,7 +305,7 @@ const fn factory(type_name: &'static str, live_update: bool, build: Build) -> Fa
         type_name,
         aliases: &[],
         summary: "for tests",
-        signals: &[Signal::Metrics],
+        signals: &[Signal::Metrics, Signal::Traces],
         stability: Stability::Stable,
         live_update,
         validate: anything,
@@ -297,11 +313,12 @@ const fn factory(type_name: &'static str, live_update: bool, build: Build) -> Fa
     }
 }
 
-/// `feed` and `live` are receivers, `tap` is a processor, `sink` an exporter, `note` an extension.
+/// `feed` and `live` are receivers, `tap` is a processor, `joint` a connector, `sink` an exporter, `note` an extension.
 pub(super) const PARTS: Components = Components::new(&[
     factory("feed", false, Build::Receiver(|config, context| Ok(Box::new(Feed(Part::build(config, context)?))))),
     factory("live", true, Build::Receiver(|config, context| Ok(Box::new(Feed(Part::build(config, context)?))))),
     factory("tap", false, Build::Processor(|config, context| Ok(Box::new(Tap(Part::build(config, context)?))))),
+    factory("joint", false, Build::Connector(|config, context| Ok(Box::new(Joint(Part::build(config, context)?))))),
     factory("sink", false, Build::Exporter(|config, context| Ok(Box::new(Sink(Part::build(config, context)?))))),
     factory("note", false, Build::Extension(|config, context| Ok(Box::new(Note(Part::build(config, context)?))))),
 ]);

@@ -25,7 +25,9 @@ fn steps(old: &str, new: &str) -> Vec<String> {
         Step::Replace(slot) => format!("replace {}", show(&slot)),
         Step::Update(slot) => format!("update {}", show(&slot)),
         Step::Stop(slot) => format!("stop {}", show(&slot)),
-        Step::Wire { from, to } => format!("{} -> {}", show(&from), to.iter().map(show).collect::<Vec<_>>().join(" ")),
+        Step::Wire { from, to } => {
+            format!("{} -> {}", show(&from), to.iter().map(|edge| show(&edge.to)).collect::<Vec<_>>().join(" "))
+        }
     };
     let old = if old.is_empty() { Graph::default() } else { graph(old) };
     plan(&old, &graph(new), &BTreeSet::new()).into_iter().map(line).collect()

@@ -19,10 +19,23 @@ pub(crate) struct Answer {
 
 /// Asks for `path` on loopback; `None` if nobody answers in full.
 pub(crate) fn get(port: u16, path: &str) -> Option<Answer> {
+    // HTTP/1.0, so that the answer ends with the connection and is not chunked.
+    exchange(port, format!("GET {path} HTTP/1.0\r\nHost: 127.0.0.1\r\n\r\n").as_bytes())
+}
+
+/// Posts to `path` on loopback; `None` if nobody answers in full.
+pub(crate) fn post(port: u16, path: &str, content_type: &str, body: &[u8]) -> Option<Answer> {
+    let head = format!(
+        "POST {path} HTTP/1.0\r\nHost: 127.0.0.1\r\nContent-Type: {content_type}\r\nContent-Length: {}\r\n\r\n",
+        body.len()
+    );
+    exchange(port, &[head.as_bytes(), body].concat())
+}
+
+fn exchange(port: u16, request: &[u8]) -> Option<Answer> {
     let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).ok()?;
     stream.set_read_timeout(Some(TIMEOUT)).ok()?;
-    // HTTP/1.0, so that the answer ends with the connection and is not chunked.
-    write!(stream, "GET {path} HTTP/1.0\r\nHost: 127.0.0.1\r\n\r\n").ok()?;
+    stream.write_all(request).ok()?;
     let mut bytes = Vec::new();
     stream.read_to_end(&mut bytes).ok()?;
     let text = String::from_utf8_lossy(&bytes);

@@ -29,7 +29,11 @@ pub(crate) fn prometheus(jobs: &str) -> QueryServer {
         .arg(format!("--config.file={file}"))
         .arg(format!("--storage.tsdb.path={}", directory.path().join("data").display()))
         .arg(format!("--web.listen-address=127.0.0.1:{port}"))
-        .args(["--web.enable-remote-write-receiver", "--enable-feature=exemplar-storage", "--log.level=warn"]);
+        .args([
+            "--web.enable-remote-write-receiver",
+            "--enable-feature=exemplar-storage,native-histograms",
+            "--log.level=warn",
+        ]);
     QueryServer::start(&mut command, directory, port, "/-/ready")
 }
 

@@ -1,0 +1,87 @@
+//! Ten thousand clients at once, some of them slow or hostile: the others are served, and memory stays bounded.
+
+use std::io::{Read as _, Write as _};
+use std::net::{Ipv4Addr, TcpStream};
+
+use crate::support::oxidot::Oxidot;
+use crate::support::{free_port, http, note};
+
+/// Connections that are wanted: as many as a server takes by default, less some for those that come and go.
+const WANTED: usize = 9_900;
+/// Memory for each connection that waits with the beginning of a body. hyper's buffer is most of it.
+const BYTES_PER_CONNECTION: u64 = 32 << 10;
+
+/// As many connections as two processes may have under the limit of descriptors that there is.
+fn possible() -> usize {
+    let limits = std::fs::read_to_string("/proc/self/limits").unwrap();
+    let line = limits.lines().find(|line| line.starts_with("Max open files")).unwrap();
+    let soft: usize = line.split_whitespace().nth(3).unwrap().parse().unwrap_or(usize::MAX);
+    soft.saturating_sub(200).min(WANTED)
+}
+
+fn metric(n: usize) -> String {
+    format!(
+        "{{\"resourceMetrics\":[{{\"scopeMetrics\":[{{\"metrics\":[{{\"name\":\"m\",\"gauge\":{{\"dataPoints\":[{{\"asInt\":{n}}}]}}}}]}}]}}]}}"
+    )
+}
+
+fn head(length: usize) -> String {
+    format!(
+        "POST /v1/metrics HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: {length}\r\n\r\n"
+    )
+}
+
+#[test]
+fn ten_thousand_connections_are_served_beside_slow_and_hostile_ones() {
+    let port = free_port();
+    let oxidot = Oxidot::start(&format!(
+        "receivers: {{otlp: {{protocols: {{http: {{endpoint: \"127.0.0.1:{port}\"}}}}}}}}\n\
+         exporters: {{debug: {{sampling_initial: 0, sampling_thereafter: 0}}}}\n\
+         service: {{pipelines: {{metrics: {{receivers: [otlp], exporters: [debug]}}}}}}\n"
+    ));
+    let count = possible();
+    note(&format!("otlp::crowd: {count} connections, as many as the limit of open files allows of {WANTED}"));
+    let before = oxidot.resident_bytes();
+    let connect = || TcpStream::connect((Ipv4Addr::LOCALHOST, port)).unwrap();
+    let mut connections: Vec<TcpStream> = (0..count).map(|_| connect()).collect();
+    // Every tenth begins a request and does not go on with it.
+    let whole = metric(1);
+    for (n, connection) in connections.iter_mut().enumerate() {
+        let body = if n % 10 == 0 { &whole[..5] } else { &whole };
+        connection.write_all(format!("{}{body}", head(whole.len())).as_bytes()).unwrap();
+    }
+    let mut answered = 0;
+    for (n, connection) in connections.iter_mut().enumerate() {
+        if n % 10 != 0 {
+            let mut start = [0; 12];
+            connection.read_exact(&mut start).unwrap();
+            assert_eq!(&start, b"HTTP/1.1 200");
+            answered += 1;
+        }
+    }
+    let accepted = || oxidot.own("otelcol_receiver_accepted_metric_points", &[]);
+    assert_eq!(accepted(), answered as f64);
+    let each = oxidot.resident_bytes().saturating_sub(before) / count as u64;
+    assert!(each < BYTES_PER_CONNECTION, "{each} bytes a connection");
+
+    // Beside them, wrong requests get their statuses and right ones are taken.
+    let post = |content_type: &str, body: &[u8]| http::post(port, "/v1/metrics", content_type, body).unwrap().status;
+    assert_eq!(post("application/json", b"{"), 400);
+    assert_eq!(post("application/x-protobuf", &[0x0a, 0x7f]), 400);
+    assert_eq!(post("text/plain", b"x"), 415);
+    assert_eq!(post("application/json", whole.as_bytes()), 200);
+    let mut oversized = connect();
+    oversized.write_all(head(30 << 20).as_bytes()).unwrap();
+    let mut answer = String::new();
+    oversized.read_to_string(&mut answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 413 "), "{answer}");
+
+    // The slow ones finish in the end.
+    for connection in connections.iter_mut().step_by(10) {
+        connection.write_all(&whole.as_bytes()[5..]).unwrap();
+        let mut start = [0; 12];
+        connection.read_exact(&mut start).unwrap();
+        assert_eq!(&start, b"HTTP/1.1 200");
+    }
+    assert_eq!(accepted(), (count + 1) as f64);
+}

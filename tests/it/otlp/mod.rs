@@ -1,0 +1,4 @@
+//! OTLP from independent clients, and more of them than usual.
+
+mod crowd;
+mod sdk;

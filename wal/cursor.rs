@@ -1,0 +1,130 @@
+//! Where a destination stands, on disk.
+//!
+//! A cursor file has two slots, far enough apart to be in different pages of the disk. They are written in turn, so a
+//! write that is torn leaves the other one. A write is 64 bytes into the page cache, which takes a microsecond, so a
+//! process that is killed sends again only what was under way.
+//!
+//! A slot: generation, segment, offset, record, samples (8 bytes each), checksum (8) seeded with the name.
+
+use crate::index::Position;
+use crate::record::u64_at;
+use std::fmt::Write as _;
+use std::fs::{File, OpenOptions};
+use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
+use std::path::{Path, PathBuf};
+use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
+
+/// Distance of the slots.
+const APART: u64 = 4096;
+const SLOT: usize = 48;
+const BEGINNING: &str = "cursor-";
+
+/// A cursor's file.
+#[derive(Debug)]
+pub(crate) struct CursorFile {
+    file: File,
+    name_hash: u64,
+    generation: u64,
+}
+
+/// What a cursor file said when it was opened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Stored {
+    /// There was none.
+    Missing,
+    /// There was one, and neither slot can be trusted.
+    Damaged,
+    /// Where the destination stands.
+    At(Position),
+}
+
+impl CursorFile {
+    pub(crate) fn open(directory: &Path, name: &str) -> io::Result<(Self, Stored)> {
+        let file =
+            OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path(directory, name))?;
+        let mut this = Self { file, name_hash: xxh3_64(name.as_bytes()), generation: 0 };
+        let mut stored = if this.file.metadata()?.len() == 0 { Stored::Missing } else { Stored::Damaged };
+        for at in [0, APART] {
+            let mut slot = [0; SLOT];
+            this.file.seek(SeekFrom::Start(at))?;
+            match this.file.read_exact(&mut slot) {
+                Ok(()) => {}
+                Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => continue,
+                Err(error) => return Err(error),
+            }
+            if u64_at(&slot, 40) != xxh3_64_with_seed(&slot[..40], this.name_hash) {
+                continue;
+            }
+            let generation = u64_at(&slot, 0);
+            if generation > this.generation {
+                this.generation = generation;
+                stored = Stored::At(Position {
+                    segment: u64_at(&slot, 8),
+                    offset: u64_at(&slot, 16),
+                    record: u64_at(&slot, 24),
+                    samples: u64_at(&slot, 32),
+                });
+            }
+        }
+        Ok((this, stored))
+    }
+
+    /// Writes where the destination stands now. Blocks, for a microsecond as a rule.
+    pub(crate) fn store(&mut self, position: Position) -> io::Result<()> {
+        let generation = self.generation.wrapping_add(1);
+        let mut slot = [0; SLOT];
+        let numbers = [generation, position.segment, position.offset, position.record, position.samples];
+        for (place, number) in slot.chunks_exact_mut(8).zip(numbers) {
+            place.copy_from_slice(&number.to_le_bytes());
+        }
+        let sum = xxh3_64_with_seed(&slot[..40], self.name_hash);
+        slot[40..].copy_from_slice(&sum.to_le_bytes());
+        self.file.seek(SeekFrom::Start(generation % 2 * APART))?;
+        self.file.write_all(&slot)?;
+        self.generation = generation;
+        Ok(())
+    }
+
+    /// A second handle to the file, to sync it by.
+    pub(crate) fn handle(&self) -> io::Result<File> {
+        self.file.try_clone()
+    }
+}
+
+/// The file of a cursor. Names are written so that any text makes a plain file name.
+fn path(directory: &Path, name: &str) -> PathBuf {
+    directory.join(file_name(name))
+}
+
+fn file_name(name: &str) -> String {
+    let mut out = BEGINNING.to_owned();
+    for byte in name.bytes() {
+        if byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_' {
+            out.push(char::from(byte));
+        } else {
+            // Writing to a string does not fail.
+            write!(out, "%{byte:02x}").ok();
+        }
+        if out.len() > 120 {
+            // Longer names are told apart by their hash; file names end at 255 bytes.
+            write!(out, "~{:016x}", xxh3_64(name.as_bytes())).ok();
+            break;
+        }
+    }
+    out
+}
+
+/// Removes the files of cursors that are not in `names`; says which.
+pub(crate) fn forget_others(directory: &Path, names: &[String]) -> io::Result<Vec<String>> {
+    let kept: Vec<String> = names.iter().map(|name| file_name(name)).collect();
+    let mut forgotten = Vec::new();
+    for entry in std::fs::read_dir(directory)? {
+        let entry = entry?;
+        let Some(name) = entry.file_name().to_str().map(str::to_owned) else { continue };
+        if name.starts_with(BEGINNING) && !kept.contains(&name) {
+            std::fs::remove_file(entry.path())?;
+            forgotten.push(name.get(BEGINNING.len()..).unwrap_or_default().to_owned());
+        }
+    }
+    Ok(forgotten)
+}

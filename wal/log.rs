@@ -1,0 +1,492 @@
+//! The log: appending, acknowledging, keeping to limits.
+
+use crate::index::{Backlog, Index, Losses, Position, Reason, Segment};
+use crate::lock::DirectoryLock;
+use crate::options::{Options, SyncPolicy};
+use crate::record::{HEADER_LEN, Header, MAX_PAYLOAD, Record};
+use crate::recover::{self, OpenError, Recovered};
+use crate::segment::{self, START, SegmentHeader};
+use parking_lot::Mutex;
+use std::fs::File;
+use std::io::{self, Write as _};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::watch;
+
+/// Why a record was not appended. Nothing of it is in the log then.
+#[derive(Debug, thiserror::Error)]
+pub enum AppendError {
+    /// The disk is full, or fails. The next append tries again, in a new segment.
+    #[error("the log in {directory} cannot be written: {source}")]
+    Io {
+        /// The log's directory.
+        directory: String,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// The record was made for another segment than the one that is next: make it anew for
+    /// [`Log::upcoming_segment`].
+    #[error("the log has begun another segment")]
+    OtherSegment,
+    /// The payload is longer than [`MAX_PAYLOAD`].
+    #[error("a record of {0} bytes is longer than the log takes")]
+    TooLong(usize),
+}
+
+/// A durable log. Clones are the same log; the last one that is dropped gives the directory free.
+#[derive(Clone, Debug)]
+pub struct Log(Arc<Inner>);
+
+/// Lock order: the writer before the index. The index is never held during I/O on segments.
+#[derive(Debug)]
+pub(crate) struct Inner {
+    pub(crate) options: Options,
+    writer: Mutex<Writer>,
+    pub(crate) index: Mutex<Index>,
+    pub(crate) end: watch::Sender<Position>,
+    _lock: DirectoryLock,
+}
+
+#[derive(Debug, Default)]
+struct Writer {
+    /// The segment that records go to; `None` before the first record and after a failure.
+    active: Option<Active>,
+    /// Handles to what has been written and not synced.
+    unsynced: Vec<Arc<File>>,
+    /// A segment was created or removed since the directory was synced.
+    directory_changed: bool,
+    buffer: Vec<u8>,
+    #[cfg(test)]
+    room: Option<u64>,
+}
+
+#[derive(Debug)]
+struct Active {
+    number: u64,
+    file: Arc<File>,
+    len: u64,
+    oldest_ms: i64,
+    newest_ms: i64,
+}
+
+/// Complete segments that wait for a sync, each an open file. There are more only if nobody asks for syncs.
+const MAX_UNSYNCED: usize = 16;
+
+/// A buffer beyond this is given back after the append that needed it.
+const KEPT: usize = 1 << 20;
+
+impl Log {
+    /// Opens the log in a directory: takes the lock, finds the end, cuts off a torn tail, reads the cursors. Reads the
+    /// whole last segment. Blocks.
+    ///
+    /// # Errors
+    /// If somebody else has the directory, or it cannot be read or written.
+    pub fn open(options: Options) -> Result<Self, OpenError> {
+        let Recovered { lock, index } = recover::recover(&options)?;
+        let end = watch::Sender::new(index.end);
+        let writer = Mutex::new(Writer::default());
+        Ok(Self(Arc::new(Inner { options, writer, index: Mutex::new(index), end, _lock: lock })))
+    }
+
+    pub(crate) fn inner(&self) -> &Arc<Inner> {
+        &self.0
+    }
+
+    /// The number of the segment that the next record goes to. What a reader of that record has to know from earlier
+    /// records is to be in records of the same segment.
+    pub fn upcoming_segment(&self) -> u64 {
+        let writer = self.0.writer.lock();
+        match &writer.active {
+            Some(active) if active.len < self.0.options.segment_limit() => active.number,
+            _ => self.0.index.lock().end.segment + 1,
+        }
+    }
+
+    /// Appends a record, and returns the place behind it. After an error nothing that the record would have defined for
+    /// later ones is there. Blocks for the time of a write, and of a sync where the policy says so.
+    ///
+    /// `segment`, if given, is the segment that the record was made for, as [`Log::upcoming_segment`] has said. Several
+    /// records may be made for it, which then stand in it together, if it grows a little by that.
+    ///
+    /// # Errors
+    /// If it is not in the log; see [`AppendError`].
+    pub fn append(&self, segment: Option<u64>, record: &Record<'_>) -> Result<Position, AppendError> {
+        if record.payload.len() > MAX_PAYLOAD {
+            return Err(AppendError::TooLong(record.payload.len()));
+        }
+        let mut writer = self.0.writer.lock();
+        let appended = self.0.append(&mut writer, segment, record);
+        if let Err(AppendError::Io { .. }) = &appended {
+            self.0.abandon(&mut writer);
+        }
+        drop(writer);
+        let end = appended?;
+        self.0.enforce_size();
+        Ok(end)
+    }
+
+    /// The end of the log.
+    pub fn end(&self) -> Position {
+        self.0.index.lock().end
+    }
+
+    /// Tells when records are appended.
+    pub fn watch_end(&self) -> watch::Receiver<Position> {
+        self.0.end.subscribe()
+    }
+
+    /// Notes that destination `cursor`, by its place in [`Options::cursors`], has everything before `position`. Writes
+    /// that to the disk's cache, which takes microseconds.
+    ///
+    /// # Errors
+    /// If it cannot be written: after a restart, samples would be delivered again.
+    pub fn ack(&self, cursor: usize, position: Position) -> io::Result<()> {
+        let mut index = self.0.index.lock();
+        if !index.ack(cursor, position) {
+            return Ok(());
+        }
+        match index.cursors.get_mut(cursor) {
+            Some(cursor) => {
+                cursor.dirty = true;
+                cursor.file.store(cursor.acked)
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// Up to where destination `cursor` has everything.
+    pub fn acked(&self, cursor: usize) -> Option<Position> {
+        self.0.index.lock().cursors.get(cursor).map(|cursor| cursor.acked)
+    }
+
+    /// What waits for destination `cursor`.
+    pub fn backlog(&self, cursor: usize) -> Backlog {
+        self.0.index.lock().backlog(cursor)
+    }
+
+    /// What destination `cursor` did not get since the log was opened.
+    pub fn losses(&self, cursor: usize) -> Losses {
+        self.0.index.lock().cursors.get(cursor).map_or_else(Losses::default, |cursor| cursor.losses)
+    }
+
+    /// Number of segments, and bytes in them.
+    pub fn size(&self) -> (usize, u64) {
+        let index = self.0.index.lock();
+        (index.segments.len(), index.bytes())
+    }
+
+    /// Forces everything that is appended and acknowledged to the disk. Blocks, while others can go on.
+    ///
+    /// # Errors
+    /// If the system cannot say that it is there. What was appended since the last sync may then be lost if the machine
+    /// dies.
+    pub fn sync(&self) -> io::Result<()> {
+        let inner = &self.0;
+        let (mut files, directory_changed) = {
+            let mut writer = inner.writer.lock();
+            (std::mem::take(&mut writer.unsynced), std::mem::take(&mut writer.directory_changed))
+        };
+        {
+            let mut index = inner.index.lock();
+            for cursor in index.cursors.iter_mut().filter(|cursor| cursor.dirty) {
+                files.push(Arc::new(cursor.file.handle()?));
+                cursor.dirty = false;
+            }
+        }
+        let synced = files.iter().try_for_each(|file| file.sync_data());
+        let synced = synced
+            .and_then(|()| if directory_changed { segment::sync_directory(&inner.options.directory) } else { Ok(()) });
+        if synced.is_err() {
+            // The kernel may have thrown away what it could not write; what follows goes to another file.
+            inner.writer.lock().active = None;
+        }
+        synced
+    }
+
+    /// Deletes what nobody needs any more, drops what is too old, and syncs if the policy wants it. To be called every
+    /// second or so. Blocks.
+    ///
+    /// # Errors
+    /// As [`Log::sync`].
+    pub fn maintain(&self) -> io::Result<()> {
+        self.0.enforce_age();
+        self.0.remove_done();
+        if self.0.options.sync == SyncPolicy::Never { Ok(()) } else { self.sync() }
+    }
+
+    /// Calls [`Log::maintain`] on the blocking pool as often as the policy asks for, as long as there is something to do.
+    /// Ends with the runtime, or when it is dropped.
+    pub async fn maintain_while_open(self) {
+        let pause = match self.0.options.sync {
+            SyncPolicy::Every(pause) => pause.max(Duration::from_millis(10)),
+            SyncPolicy::Always | SyncPolicy::Never => Duration::from_secs(1),
+        };
+        let mut failing = false;
+        let mut settled = None;
+        loop {
+            tokio::time::sleep(pause).await;
+            let state = self.0.state();
+            if settled == Some(state) && !failing {
+                continue;
+            }
+            settled = Some(state);
+            let log = self.clone();
+            let result = tokio::task::spawn_blocking(move || log.maintain()).await;
+            match result {
+                Ok(Ok(())) if failing => {
+                    failing = false;
+                    tracing::info!(directory = %self.0.shown(), "The log can be synced to the disk again.");
+                }
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => {
+                    failing = true;
+                    tracing::error!(
+                        %error,
+                        directory = %self.0.shown(),
+                        "The log cannot be synced to the disk; if the machine dies now, samples that wait are lost."
+                    );
+                }
+                // The runtime is ending.
+                Err(_) => return,
+            }
+        }
+    }
+
+    /// Lets the disk take so many more bytes of records.
+    #[cfg(test)]
+    pub(crate) fn leave_room(&self, bytes: Option<u64>) {
+        self.0.writer.lock().room = bytes;
+    }
+}
+
+impl Inner {
+    pub(crate) fn shown(&self) -> String {
+        self.options.directory.display().to_string()
+    }
+
+    /// Changes when there is something to maintain. Ages change with time alone, so with a limit of age each minute
+    /// differs.
+    fn state(&self) -> (Position, u64, i64) {
+        let index = self.index.lock();
+        let acked = index.cursors.iter().fold(0, |sum: u64, cursor| {
+            sum.wrapping_add(cursor.acked.segment).wrapping_mul(31).wrapping_add(cursor.acked.offset)
+        });
+        (index.end, acked, self.options.age_limit().map_or(0, |limit| limit / 60_000))
+    }
+
+    fn append(&self, writer: &mut Writer, segment: Option<u64>, record: &Record<'_>) -> Result<Position, AppendError> {
+        let failed = |source| AppendError::Io { directory: self.shown(), source };
+        let at = self.index.lock().end;
+        let limit = self.options.segment_limit();
+        // Whoever has asked for the upcoming segment may write to it some more: several records may belong together.
+        let goes_on = |active: &&Active| active.len < limit || segment == Some(active.number);
+        let goes_on = writer.active.as_ref().filter(goes_on).map(|active| active.number);
+        if segment.is_some_and(|segment| segment != goes_on.unwrap_or(at.segment + 1)) {
+            return Err(AppendError::OtherSegment);
+        }
+        if goes_on.is_none() {
+            writer.active = None;
+            writer.active = Some(self.begin(writer, at).map_err(failed)?);
+        }
+        let header = Header {
+            len: u32::try_from(record.payload.len()).unwrap_or(u32::MAX),
+            number: at.record,
+            samples_before: at.samples,
+            oldest_ms: record.oldest_ms,
+            newest_ms: record.newest_ms,
+            samples: record.samples,
+            kind: record.kind,
+        };
+        let Some(active) = &mut writer.active else { return Err(AppendError::OtherSegment) };
+        let buffer = &mut writer.buffer;
+        buffer.clear();
+        buffer.reserve(HEADER_LEN + record.payload.len());
+        buffer.extend_from_slice(&header.encode(record.payload, active.number, active.len));
+        buffer.extend_from_slice(record.payload);
+        #[cfg(test)]
+        let written = write_within(&active.file, buffer, &mut writer.room);
+        #[cfg(not(test))]
+        let written = (&*active.file).write_all(buffer);
+        if buffer.capacity() > KEPT {
+            *buffer = Vec::new();
+        }
+        let synced = written.and_then(|()| match self.options.sync {
+            SyncPolicy::Always => active.file.sync_data(),
+            _ => Ok(()),
+        });
+        if let Err(error) = synced {
+            // What was written of it is no whole record, or not to be believed; readers know where the segment ends.
+            active.file.set_len(active.len).ok();
+            return Err(failed(error));
+        }
+        active.len += header.total();
+        active.oldest_ms = active.oldest_ms.min(record.oldest_ms);
+        active.newest_ms = active.newest_ms.max(record.newest_ms);
+        if writer.unsynced.last().is_none_or(|last| !Arc::ptr_eq(last, &active.file)) {
+            writer.unsynced.push(Arc::clone(&active.file));
+        }
+        if writer.unsynced.len() > MAX_UNSYNCED {
+            writer.unsynced.remove(0);
+        }
+        Ok(self.announce(active, &header))
+    }
+
+    /// Makes the record known to readers.
+    fn announce(&self, active: &Active, header: &Header) -> Position {
+        let end = Position {
+            segment: active.number,
+            offset: active.len,
+            record: header.number.saturating_add(1),
+            samples: header.samples_before.saturating_add(u64::from(header.samples)),
+        };
+        let mut index = self.index.lock();
+        if let Some(last) = index.segments.back_mut().filter(|last| last.number == active.number) {
+            last.len = active.len;
+            last.oldest_ms = active.oldest_ms;
+            last.newest_ms = active.newest_ms;
+        }
+        index.end = end;
+        drop(index);
+        self.end.send_replace(end);
+        end
+    }
+
+    /// Ends the active segment after a failure. One without a record is taken back, so that a disk which stays full
+    /// does not fill with empty ones.
+    fn abandon(&self, writer: &mut Writer) {
+        let Some(active) = writer.active.take().filter(|active| active.len == START) else { return };
+        let mut index = self.index.lock();
+        if index.segments.back().is_some_and(|last| last.number == active.number) {
+            index.segments.pop_back();
+            let at = index.end;
+            let len = index.segments.back().map_or(START, |last| last.len);
+            index.end = Position { segment: active.number - 1, offset: len, ..at };
+        }
+        drop(index);
+        self.remove(active.number);
+    }
+
+    /// Begins a segment behind `at`.
+    fn begin(&self, writer: &mut Writer, at: Position) -> io::Result<Active> {
+        let number = at.segment + 1;
+        let header =
+            SegmentHeader { version: segment::VERSION, number, first_record: at.record, samples_before: at.samples };
+        #[cfg(test)]
+        if writer.room.is_some_and(|room| room < START) {
+            return Err(io::ErrorKind::StorageFull.into());
+        }
+        let file = Arc::new(segment::create(&self.options.directory, header)?);
+        writer.directory_changed = true;
+        if self.options.sync == SyncPolicy::Always {
+            segment::sync_directory(&self.options.directory)?;
+        }
+        let mut index = self.index.lock();
+        index.segments.push_back(Segment {
+            number,
+            len: START,
+            first_record: at.record,
+            samples_before: at.samples,
+            oldest_ms: i64::MAX,
+            newest_ms: i64::MIN,
+        });
+        index.end = Position { segment: number, offset: START, ..at };
+        Ok(Active { number, file, len: START, oldest_ms: i64::MAX, newest_ms: i64::MIN })
+    }
+
+    /// Deletes segments that every destination is past.
+    fn remove_done(&self) {
+        let mut writer = self.writer.lock();
+        let active = writer.active.as_ref().map(|active| active.number);
+        let done = self.index.lock().take_done(active);
+        writer.directory_changed |= !done.is_empty();
+        drop(writer);
+        for number in done {
+            self.remove(number);
+        }
+    }
+
+    fn remove(&self, number: u64) {
+        let path = segment::path(&self.options.directory, number);
+        match std::fs::remove_file(&path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => tracing::error!(
+                %error,
+                segment = %path.display(),
+                "A segment that is not needed any more cannot be deleted."
+            ),
+            _ => {}
+        }
+    }
+
+    /// Drops the oldest segments until the limit of bytes is kept. The one that is written stays.
+    fn enforce_size(&self) {
+        let Some(max) = self.options.max_bytes else { return };
+        loop {
+            let dropped = {
+                let mut index = self.index.lock();
+                if index.bytes() <= max || index.segments.len() < 2 {
+                    return;
+                }
+                index.drop_oldest(Reason::Size)
+            };
+            if let Some((segment, samples)) = dropped {
+                self.report_drop(
+                    segment,
+                    samples,
+                    "The log has reached its limit of bytes; its oldest segment is dropped.",
+                );
+            }
+        }
+    }
+
+    /// Drops the oldest segments as long as everything in them is too old.
+    fn enforce_age(&self) {
+        let Some(limit) = self.options.age_limit() else { return };
+        let mut writer = self.writer.lock();
+        loop {
+            let mut index = self.index.lock();
+            let old = |segment: &Segment| segment.newest_ms < limit && segment.len > START;
+            let Some(first) = index.segments.front().copied().filter(old) else { return };
+            if writer.active.as_ref().is_some_and(|active| active.number == first.number) {
+                writer.active = None;
+            }
+            let dropped = index.drop_oldest(Reason::Age);
+            drop(index);
+            writer.directory_changed = true;
+            if let Some((segment, samples)) = dropped {
+                self.report_drop(segment, samples, "A segment of the log has become too old; it is dropped.");
+            }
+        }
+    }
+
+    fn report_drop(&self, segment: Segment, samples: u64, what: &'static str) {
+        self.remove(segment.number);
+        if samples > 0 {
+            tracing::error!(
+                directory = %self.shown(),
+                segment = segment.number,
+                samples,
+                "{what}"
+            );
+        }
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        // What is done need not be there at the next start; what is not synced, the kernel has.
+        let active = self.writer.get_mut().active.as_ref().map(|active| active.number);
+        for number in self.index.get_mut().take_done(active) {
+            self.remove(number);
+        }
+    }
+}
+
+/// Writes what there is room for, as a full disk does.
+#[cfg(test)]
+fn write_within(mut file: &File, bytes: &[u8], room: &mut Option<u64>) -> io::Result<()> {
+    let Some(left) = room else { return file.write_all(bytes) };
+    let fits = bytes.len().min(usize::try_from(*left).unwrap_or(usize::MAX));
+    *left -= fits as u64;
+    file.write_all(bytes.get(..fits).unwrap_or_default())?;
+    if fits < bytes.len() { Err(io::ErrorKind::StorageFull.into()) } else { Ok(()) }
+}

@@ -1,0 +1,264 @@
+//! Opening a log: what is there, where it ends, and who stood where.
+
+use crate::cursor::{self, CursorFile, Stored};
+use crate::index::{Cursor, Index, Losses, Position, Segment};
+use crate::lock::{DirectoryLock, LockError};
+use crate::options::Options;
+use crate::scan::{Found, Window};
+use crate::segment::{self, START, SegmentHeader};
+use std::collections::VecDeque;
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::UNIX_EPOCH;
+
+/// Why a log cannot be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// Another process, or another exporter of this one, has it.
+    #[error("the log in {} is in use{}: give every exporter of every process a directory of its own", directory.display(), holder_note(holder))]
+    Locked {
+        /// The log's directory.
+        directory: PathBuf,
+        /// The number of the other process, if it is known.
+        holder: String,
+    },
+    /// It was written by a later version of this program.
+    #[error("segment {} is of version {version}, this program knows version {}: use the program that wrote it, or another directory", path.display(), segment::VERSION)]
+    Version {
+        /// The segment's file.
+        path: PathBuf,
+        /// The version of its format.
+        version: u32,
+    },
+    /// The directory is not there, and is not to be made.
+    #[error("directory {} is missing: create it, or set create_directory", directory.display())]
+    Missing {
+        /// The log's directory.
+        directory: PathBuf,
+    },
+    /// Files cannot be read or written.
+    #[error("the log in {} cannot be opened: {source}", directory.display())]
+    Io {
+        /// The log's directory.
+        directory: PathBuf,
+        /// What the system says.
+        source: io::Error,
+    },
+}
+
+fn holder_note(holder: &str) -> String {
+    if holder.is_empty() { String::new() } else { format!(" by process {holder}") }
+}
+
+/// What was found.
+pub(crate) struct Recovered {
+    pub(crate) lock: DirectoryLock,
+    pub(crate) index: Index,
+}
+
+/// Takes the directory and reads what is in it.
+pub(crate) fn recover(options: &Options) -> Result<Recovered, OpenError> {
+    let directory = &options.directory;
+    let failed = |source| OpenError::Io { directory: directory.clone(), source };
+    if !directory.is_dir() {
+        if !options.create_directory {
+            return Err(OpenError::Missing { directory: directory.clone() });
+        }
+        create_directory(directory).map_err(failed)?;
+    }
+    let lock = DirectoryLock::take(directory).map_err(|error| match error {
+        LockError::Held(holder) => OpenError::Locked { directory: directory.clone(), holder },
+        LockError::Io(source) => failed(source),
+    })?;
+    let (segments, end) = segments(directory)?;
+    let mut index = Index { segments, end, cursors: Vec::new() };
+    for name in cursor::forget_others(directory, &options.cursors).map_err(failed)? {
+        tracing::warn!(
+            directory = %directory.display(),
+            cursor = %name,
+            "A destination is not configured any more; what waits for it in the log is given up."
+        );
+    }
+    let mut files = Vec::new();
+    for name in &options.cursors {
+        files.push((name, CursorFile::open(directory, name).map_err(failed)?));
+    }
+    if index.segments.is_empty() {
+        // Numbers go on where they were, so that no cursor that cannot be written points into segments to come.
+        let stood =
+            files.iter().filter_map(|(_, (_, stored))| if let Stored::At(at) = stored { Some(*at) } else { None });
+        index.end = stood.fold(index.end, Position::max);
+    }
+    for (name, (file, stored)) in files {
+        let opened = open_cursor(directory, name, file, stored, &index);
+        index.cursors.push(opened);
+    }
+    index.resettle();
+    Ok(Recovered { lock, index })
+}
+
+/// Only the owner may read what the log holds: labels can be confidential.
+fn create_directory(directory: &Path) -> io::Result<()> {
+    let mut builder = std::fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o750);
+    builder.create(directory)
+}
+
+fn open_cursor(directory: &Path, name: &str, mut file: CursorFile, stored: Stored, index: &Index) -> Cursor {
+    let at = match stored {
+        Stored::At(position) => index.settle(position),
+        Stored::Missing => index.start(),
+        Stored::Damaged => {
+            tracing::error!(
+                directory = %directory.display(),
+                cursor = %name,
+                "The cursor of a destination is damaged; everything in the log is delivered to it again."
+            );
+            index.start()
+        }
+    };
+    if stored != Stored::At(at) {
+        // Both slots are written, so that later writes find their place on a full disk.
+        let written = file.store(at).and_then(|()| file.store(at));
+        if let Err(error) = written {
+            tracing::warn!(%error, cursor = %name, "A cursor cannot be written; after a restart, samples may be delivered twice.");
+        }
+    }
+    let stood = if let Stored::At(position) = stored { position } else { at };
+    let mut cursor =
+        Cursor { name: name.to_owned(), acked: at, read: stood, losses: Losses::default(), file, dirty: true };
+    // Whatever is missing before the oldest segment went without being read.
+    cursor.go_to(at);
+    cursor.read = at;
+    cursor
+}
+
+/// All segments, and the place where the next record goes.
+fn segments(directory: &Path) -> Result<(VecDeque<Segment>, Position), OpenError> {
+    let failed = |source| OpenError::Io { directory: directory.to_owned(), source };
+    let mut numbers = segment::list(directory).map_err(failed)?;
+    remove_unborn(directory, &mut numbers).map_err(failed)?;
+    let mut found: VecDeque<Segment> = VecDeque::new();
+    let mut end = Position { segment: numbers.first().copied().unwrap_or(0), offset: START, record: 0, samples: 0 };
+    for (at, number) in numbers.iter().copied().enumerate() {
+        let path = segment::path(directory, number);
+        let mut file = File::open(&path).map_err(failed)?;
+        let metadata = file.metadata().map_err(failed)?;
+        let header = segment::header(&mut file).map_err(failed)?;
+        if let Some(SegmentHeader { version, .. }) = header.filter(|header| header.version != segment::VERSION) {
+            return Err(OpenError::Version { path, version });
+        }
+        let header = header.filter(|header| header.number == number);
+        let written = metadata.modified().ok().and_then(|time| time.duration_since(UNIX_EPOCH).ok());
+        let written = written.and_then(|since| i64::try_from(since.as_millis()).ok());
+        let mut segment = Segment {
+            number,
+            len: metadata.len().max(START),
+            first_record: 0,
+            samples_before: 0,
+            oldest_ms: i64::MAX,
+            // Nothing in it is newer than its last write, clocks of targets aside.
+            newest_ms: written.unwrap_or(i64::MAX),
+        };
+        // Only the last one can be torn, as the others were complete when it was begun. If one is, readers see it.
+        let last = at + 1 == numbers.len();
+        let scanned = match header {
+            Some(_) if !last => None,
+            _ => Some(scan(&path, number, segment.len).map_err(failed)?),
+        };
+        let begins = match (header, &scanned) {
+            (Some(header), _) => (header.first_record, header.samples_before),
+            (None, Some(Scan { first: Some(first), .. })) => *first,
+            (None, _) => counts_before(directory, found.back()).map_err(failed)?,
+        };
+        if header.is_none() {
+            tracing::error!(segment = %path.display(), "The header of a segment is damaged; its records are looked for one by one.");
+        }
+        (segment.first_record, segment.samples_before) = begins;
+        if let Some(scan) = scanned {
+            if scan.end < segment.len && last {
+                cut(&path, scan.end, segment.len);
+                segment.len = scan.end;
+            }
+            segment.oldest_ms = scan.oldest_ms;
+            let (record, samples) = scan.next.unwrap_or(begins);
+            end = Position { segment: number, offset: segment.len, record, samples };
+        }
+        found.push_back(segment);
+    }
+    Ok((found, end))
+}
+
+/// Deletes segments at the end of which not even the header is whole: the machine died when they were begun.
+fn remove_unborn(directory: &Path, numbers: &mut Vec<u64>) -> io::Result<()> {
+    while let Some(number) = numbers.last().copied() {
+        let path = segment::path(directory, number);
+        let mut file = File::open(&path)?;
+        if segment::header(&mut file)?.is_some() || scan(&path, number, file.metadata()?.len())?.next.is_some() {
+            break;
+        }
+        tracing::warn!(segment = %path.display(), "The last segment of the log holds nothing whole; it is deleted.");
+        std::fs::remove_file(&path)?;
+        numbers.pop();
+    }
+    Ok(())
+}
+
+/// Number of the record, and of samples before it, that is to follow a segment's last one.
+fn counts_before(directory: &Path, segment: Option<&Segment>) -> io::Result<(u64, u64)> {
+    let Some(segment) = segment else { return Ok((0, 0)) };
+    let scan = scan(&segment::path(directory, segment.number), segment.number, segment.len)?;
+    Ok(scan.next.unwrap_or((segment.first_record, segment.samples_before)))
+}
+
+/// What a look at all records of a segment gives.
+#[derive(Debug)]
+struct Scan {
+    /// Number of the first record, and samples before it.
+    first: Option<(u64, u64)>,
+    /// The same for the record that is to follow the last one.
+    next: Option<(u64, u64)>,
+    /// The end of the last record.
+    end: u64,
+    oldest_ms: i64,
+}
+
+fn scan(path: &Path, number: u64, len: u64) -> io::Result<Scan> {
+    let mut window = Window::open(path, number)?;
+    let mut scan = Scan { first: None, next: None, end: START, oldest_ms: i64::MAX };
+    let mut offset = START;
+    loop {
+        match window.find(offset, len)? {
+            Found::Whole(header) => {
+                offset += header.total();
+                scan.end = offset;
+                scan.first = scan.first.or(Some((header.number, header.samples_before)));
+                let samples = header.samples_before.saturating_add(u64::from(header.samples));
+                scan.next = Some((header.number.saturating_add(1), samples));
+                scan.oldest_ms = scan.oldest_ms.min(header.oldest_ms);
+            }
+            Found::Damaged(header) => offset += header.total(),
+            Found::Nothing => match window.resync(offset.saturating_add(1), len)? {
+                Some(found) => offset = found,
+                None => return Ok(scan),
+            },
+        }
+    }
+}
+
+/// Takes a torn tail away.
+fn cut(path: &Path, end: u64, len: u64) {
+    tracing::warn!(
+        segment = %path.display(),
+        bytes = len - end,
+        "The log ends within a record, as after a crash; it is cut off at the last whole one."
+    );
+    let cut = OpenOptions::new().write(true).open(path).and_then(|file| file.set_len(end));
+    if let Err(error) = cut {
+        // It is not read in any case: the end is known.
+        tracing::warn!(%error, segment = %path.display(), "The torn tail of a segment cannot be cut off.");
+    }
+}
