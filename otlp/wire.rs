@@ -252,13 +252,20 @@ pub(crate) fn close(out: &mut Vec<u8>, start: usize) {
         }
         return;
     }
-    let mut encoded = Vec::with_capacity(5);
-    put_varint(&mut encoded, len as u64);
-    out.splice(start - 1..start, encoded);
+    let extra = varint_len(len as u64) - 1;
+    out.resize(start + len + extra, 0);
+    out.copy_within(start..start + len, start + extra);
+    let mut rest = len;
+    for byte in out.iter_mut().skip(start - 1).take(extra) {
+        *byte = (rest & 0x7f) as u8 | 0x80;
+        rest >>= 7;
+    }
+    if let Some(last) = out.get_mut(start - 1 + extra) {
+        *last = rest as u8;
+    }
 }
 
 /// The length of a number.
-#[must_use]
-pub fn varint_len(value: u64) -> usize {
+fn varint_len(value: u64) -> usize {
     (70 - (value | 1).leading_zeros() as usize).div_euclid(7)
 }

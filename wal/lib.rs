@@ -36,6 +36,7 @@ mod record;
 mod recover;
 mod scan;
 mod segment;
+mod storage;
 #[cfg(test)]
 mod tests;
 
@@ -44,4 +45,5 @@ pub use log::{AppendError, Log};
 pub use options::{Options, SyncPolicy};
 pub use reader::{Read, ReadError, Reader};
 pub use record::{Header, MAX_PAYLOAD, Record};
-pub use recover::OpenError;
+pub use recover::{OpenError, create_directory};
+pub use storage::Storage;

@@ -33,6 +33,10 @@ pub struct Options {
     pub directory: PathBuf,
     /// Whether to create the directory, and those above it, if it is missing. Default true.
     pub create_directory: bool,
+    /// Permissions of directories that are made, less the process' umask. Default 0750: labels can be confidential.
+    pub permissions: u32,
+    /// How long to wait for the directory's lock, such as for a predecessor that is ending. Default 0.
+    pub lock_timeout: Duration,
     /// Names of the destinations. A new one begins at the oldest record that is kept; one that is not named any more
     /// is forgotten. Default none.
     pub cursors: Vec<String>,
@@ -54,6 +58,8 @@ impl Options {
         Self {
             directory: directory.into(),
             create_directory: true,
+            permissions: 0o750,
+            lock_timeout: Duration::ZERO,
             cursors: Vec::new(),
             segment_bytes: SEGMENT_BYTES,
             max_bytes: None,

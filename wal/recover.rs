@@ -65,9 +65,9 @@ pub(crate) fn recover(options: &Options) -> Result<Recovered, OpenError> {
         if !options.create_directory {
             return Err(OpenError::Missing { directory: directory.clone() });
         }
-        create_directory(directory).map_err(failed)?;
+        create_directory(directory, options.permissions).map_err(failed)?;
     }
-    let lock = DirectoryLock::take(directory).map_err(|error| match error {
+    let lock = DirectoryLock::take(directory, options.lock_timeout).map_err(|error| match error {
         LockError::Held(holder) => OpenError::Locked { directory: directory.clone(), holder },
         LockError::Io(source) => failed(source),
     })?;
@@ -98,12 +98,15 @@ pub(crate) fn recover(options: &Options) -> Result<Recovered, OpenError> {
     Ok(Recovered { lock, index })
 }
 
-/// Only the owner may read what the log holds: labels can be confidential.
-fn create_directory(directory: &Path) -> io::Result<()> {
+/// Makes a directory and those above it that are missing.
+///
+/// # Errors
+/// If the system refuses.
+pub fn create_directory(directory: &Path, permissions: u32) -> io::Result<()> {
     let mut builder = std::fs::DirBuilder::new();
     builder.recursive(true);
     #[cfg(unix)]
-    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o750);
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, permissions);
     builder.create(directory)
 }
 

@@ -122,8 +122,9 @@ fn measure(busy: bool) {
         assert_eq!(read, samples);
     }
     let each = |time: std::time::Duration| time.as_nanos() as f64 / samples as f64;
+    let mut out = std::io::stdout();
     writeln!(
-        std::io::stdout(),
+        out,
         "{samples} samples, {}: {:.2} bytes each, {:.1} ns to append, {:.1} ns to read",
         if busy { "every series changes now and then" } else { "six of ten series never change" },
         log.size().1 as f64 / samples as f64,

@@ -47,8 +47,12 @@ fn a_second_process_is_told_who_has_the_directory() {
     let error = Log::open(options(directory.path())).unwrap_err();
     assert!(matches!(&error, OpenError::Locked { holder, .. } if *holder == std::process::id().to_string()));
     assert!(error.to_string().contains("is in use by process"), "{error}");
+    // A successor waits for one that ends.
+    let path = directory.path().to_owned();
+    let patient = Options { lock_timeout: Duration::from_secs(60), ..options(&path) };
+    let successor = std::thread::spawn(move || Log::open(patient).map(drop));
     drop(first);
-    Log::open(options(directory.path())).unwrap();
+    successor.join().unwrap().unwrap();
 }
 
 #[test]

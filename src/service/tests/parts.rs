@@ -229,7 +229,9 @@ impl Connector for Joint {
             for value in values(&batch) {
                 self.0.note(&format!("passes {value}"));
             }
-            drop(context.output.send(batch).await);
+            if let Err(error) = context.output.send(batch).await {
+                self.0.note(&format!("could not pass on: {error}"));
+            }
         }
         Ok(())
     }
