@@ -70,6 +70,9 @@ impl Scene {
             .env("OTLP_GRPC_ENDPOINT", format!("127.0.0.1:{}", self.otlp[0]))
             .env("OTLP_HTTP_ENDPOINT", format!("127.0.0.1:{}", self.otlp[1]))
             .env("HOSTNAME", "the-host")
+            .env("AWS_ACCESS_KEY_ID", "AKIDEXAMPLE")
+            .env("AWS_SECRET_ACCESS_KEY", "a-secret-of-nobody")
+            .env("AWS_REGION", "eu-west-1")
             .env("SCRAPE_INTERVAL", "1s")
             .env("SCRAPE_TIMEOUT", "1s");
         let mut set = |setting: String| {
@@ -177,6 +180,9 @@ fn check(file: &Path) {
     program.wait_for_line("Everything is ready");
     let health = || http::get(scene.ports[2], "/").is_some_and(|answer| answer.status == 200);
     match name_of(file) {
+        "amp.yaml" | "amp-2021.yaml" => {
+            scene.wait_for_tries(&["job=\"node\""]);
+        }
         "debug.yaml" => {
             scene.wait_for_page();
             program.wait_for_line("tries_total");

@@ -108,7 +108,7 @@ t.yaml:4:3: receivers: in "1bad" id: invalid character(s) in type "1bad"
 t.yaml:8:5: processors::batch: has invalid keys: timout; did you mean "timeout"?
 t.yaml:9:22: processors::batch::send_batch_size: expected a non-negative integer, got the integer -5
 t.yaml:10:3: processors::batch/list: error reading configuration for "batch/list": expected a mapping
-t.yaml:13:3: exporters: unknown type: "logging" for id: "logging" (valid values: [debug prometheus_remote_write]): the logging exporter has been deprecated, use the debug exporter instead (loglevel: debug is now verbosity: detailed)
+t.yaml:13:3: exporters: unknown type: "logging" for id: "logging" (valid values: [debug prometheus_remote_write])
 t.yaml:17:16: service::extensions: references extension "healthcheck" which is not configured; did you mean "health_check"?
 t.yaml:18:3: service: has invalid keys: pipeline; did you mean "pipelines"?
 t.yaml:20:19: service::telemetry::logs::level: unknown value "loud" (valid values: debug, info, warn, error, fatal)
