@@ -180,7 +180,7 @@ fn check(file: &Path) {
     program.wait_for_line("Everything is ready");
     let health = || http::get(scene.ports[2], "/").is_some_and(|answer| answer.status == 200);
     match name_of(file) {
-        "amp.yaml" | "amp-2021.yaml" => {
+        "managed-prometheus.yaml" | "managed-prometheus-2021.yaml" => {
             scene.wait_for_tries(&["job=\"node\""]);
         }
         "debug.yaml" => {
