@@ -11,7 +11,7 @@ use super::table::{Form, Trail};
 use super::translation::Translation;
 use super::whole;
 use bytes::Bytes;
-use pipeline::{Acks, Exemplar, MetricBatch, Origin, Point, PointGroup, Series, Slot, Source, Value};
+use pipeline::{Acks, Exemplar, MetricBatch, Origin, Point, PointGroup, Series, Slot, Value};
 use prometheus::remote_write::SnappyBlockWriter;
 use prometheus::remote_write::wire::v1::{put_histogram, put_series};
 use std::collections::VecDeque;
@@ -180,7 +180,6 @@ impl Encoder {
     fn group(&mut self, group: &PointGroup, acks: &Acks) {
         let origin = self.tables.prepare(&group.origin);
         let table = self.tables.table(&group.table, &origin, self.translation.keeps_names(group.origin.source));
-        let shard = shard_of_origin(&group.origin, self.active);
         self.groups += 1;
         let mut time = Timestamp::new(0);
         let mut exemplars = group.exemplars.iter().peekable();
@@ -213,7 +212,7 @@ impl Encoder {
                 self.sample(&group.origin, series, value, &time, acks);
                 continue;
             }
-            let at = shard.unwrap_or_else(|| shard_of(&group.origin, series, self.active));
+            let at = shard_of(&group.origin, series, self.active);
             let Some(shard) = self.shards.get_mut(at) else { continue };
             shard.trail.enter(self.groups);
             let mut out = shard.writer.elements();
@@ -438,20 +437,13 @@ impl Shard {
     }
 }
 
-/// The shard of all series of an origin, where it does not depend on the series: what a target was scraped for
-/// stays together, which keeps a page in one request and its lines beside each other.
-fn shard_of_origin(origin: &Origin, shards: usize) -> Option<usize> {
-    match origin.source {
-        _ if shards == 1 => Some(0),
-        Source::Scrape => Some(place_of(origin.hash(), shards)),
-        Source::Otlp | Source::RemoteWrite => None,
-    }
-}
-
 /// The shard of a series: a function of its identity alone.
 #[inline]
 fn shard_of(origin: &Origin, series: &Series, shards: usize) -> usize {
-    shard_of_origin(origin, shards).unwrap_or_else(|| place_of(origin.hash() ^ series.hash().rotate_left(32), shards))
+    if shards == 1 {
+        return 0;
+    }
+    place_of(origin.hash() ^ series.hash().rotate_left(32), shards)
 }
 
 fn place_of(hash: u64, shards: usize) -> usize {

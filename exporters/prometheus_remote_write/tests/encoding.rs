@@ -184,22 +184,6 @@ fn a_full_request_is_sealed_and_shards_keep_series_together() {
     assert!(shard_of.values().collect::<std::collections::BTreeSet<_>>().len() > 1);
 }
 
-#[test]
-fn a_scrape_stays_in_one_shard_and_targets_spread() {
-    let mut encoder = encoder("max_samples_per_send: 50\ntarget_info: {enabled: false}\n");
-    encoder.spread_over(4);
-    let all: Vec<_> = (0..50).map(|i| series("x", FamilyKind::Gauge, &[("i", &i.to_string())])).collect();
-    let mut shards = std::collections::BTreeSet::new();
-    for target in 0..30 {
-        let o = origin(Source::Scrape, &[("service.name", "j"), ("service.instance.id", &target.to_string())], &[]);
-        encoder.encode(batch(&o, all.clone(), (0..50).map(|i| point(i, 1, 1.0)).collect()));
-        let request = encoder.next_sealed().unwrap();
-        assert_eq!(request.contents.samples, 50);
-        shards.insert(request.shard);
-    }
-    assert_eq!(shards.len(), 4);
-}
-
 proptest! {
     /// The joined wire form equals the plain statement of the rules, whatever the labels are.
     #[test]
