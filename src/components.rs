@@ -20,6 +20,7 @@ pub const TABLE: &[Factory] = &[
     exporters::debug::FACTORY,
     exporters::prometheus::FACTORY,
     exporters::prometheus_remote_write::FACTORY,
+    extensions::file_storage::FACTORY,
     extensions::health_check::FACTORY,
     extensions::sigv4auth::FACTORY,
 ];

@@ -19,7 +19,7 @@ const LONG_FILES: &[(&str, &str)] = &[];
 const LONG_FUNCTIONS: &[(&str, &str)] = &[];
 
 /// Folders with sources of ours.
-const SOURCES: [&str; 12] = [
+const SOURCES: [&str; 13] = [
     "src",
     "pipeline",
     "prometheus",
@@ -30,6 +30,7 @@ const SOURCES: [&str; 12] = [
     "connectors",
     "exporters",
     "extensions",
+    "wal",
     "tests",
     "benches",
 ];

@@ -69,6 +69,7 @@ impl Scene {
             .env("HEALTH_ENDPOINT", format!("127.0.0.1:{health}"))
             .env("OTLP_GRPC_ENDPOINT", format!("127.0.0.1:{}", self.otlp[0]))
             .env("OTLP_HTTP_ENDPOINT", format!("127.0.0.1:{}", self.otlp[1]))
+            .env("STORAGE_DIRECTORY", self.directory.path().join("storage"))
             .env("HOSTNAME", "the-host")
             .env("AWS_ACCESS_KEY_ID", "AKIDEXAMPLE")
             .env("AWS_SECRET_ACCESS_KEY", "a-secret-of-nobody")
@@ -196,6 +197,10 @@ fn check(file: &Path) {
         "file-sd.yaml" => {
             scene.wait_for_tries(&["job=\"files\"", "source_file=\"t\""]);
             scene.wait_for_tries(&["job=\"http\""]);
+        }
+        "file-storage.yaml" => {
+            scene.wait_for_tries(&["job=\"node\""]);
+            assert!(scene.directory.path().join("storage").is_dir());
         }
         "gateway.yaml" => {
             let _sender = push(&scene);
