@@ -69,8 +69,8 @@ fn scrapes(rounds: usize, busy: bool) -> Vec<MetricBatch> {
             let resource = Resource { attributes: Attributes::from_pairs(pairs), ..Resource::default() };
             let origin = Origin::intern(Source::Scrape, resource, Scope::default(), Attributes::default());
             let scale = 1 + random.below(1000);
-            // Ones and zeros mean the same everywhere.
-            let first = page.iter().map(|(_, value)| if *value <= 1.0 { *value } else { *value * scale as f64 / 8.0 });
+            // Ones and zeros mean the same everywhere; others differ, and whole ones stay whole.
+            let first = page.iter().map(|(_, value)| if *value <= 1.0 { *value } else { *value * scale as f64 });
             (origin, first.collect())
         })
         .collect();
