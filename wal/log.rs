@@ -161,6 +161,12 @@ impl Log {
         self.0.index.lock().cursors.get(cursor).map(|cursor| cursor.acked)
     }
 
+    /// Whether there are records that the reader of destination `cursor` has not read.
+    pub fn has_unread(&self, cursor: usize) -> bool {
+        let index = self.0.index.lock();
+        index.cursors.get(cursor).is_some_and(|cursor| cursor.read < index.end)
+    }
+
     /// What waits for destination `cursor`.
     pub fn backlog(&self, cursor: usize) -> Backlog {
         self.0.index.lock().backlog(cursor)
@@ -188,14 +194,20 @@ impl Log {
             let mut writer = inner.writer.lock();
             (std::mem::take(&mut writer.unsynced), std::mem::take(&mut writer.directory_changed))
         };
+        let mut handles = Ok(());
         {
             let mut index = inner.index.lock();
             for cursor in index.cursors.iter_mut().filter(|cursor| cursor.dirty) {
-                files.push(Arc::new(cursor.file.handle()?));
-                cursor.dirty = false;
+                match cursor.file.handle() {
+                    Ok(file) => {
+                        files.push(Arc::new(file));
+                        cursor.dirty = false;
+                    }
+                    Err(error) => handles = Err(error),
+                }
             }
         }
-        let synced = files.iter().try_for_each(|file| file.sync_data());
+        let synced = files.iter().try_for_each(|file| file.sync_data()).and(handles);
         let synced = synced
             .and_then(|()| if directory_changed { segment::sync_directory(&inner.options.directory) } else { Ok(()) });
         if synced.is_err() {

@@ -125,8 +125,7 @@ impl Reader {
 
     /// Whether there are records that were not read.
     pub fn has_more(&self) -> bool {
-        let index = self.log.inner().index.lock();
-        index.cursors.get(self.cursor).is_some_and(|cursor| cursor.read < index.end)
+        self.log.has_unread(self.cursor)
     }
 
     /// Passes the payloads of all whole records of a kind that a segment holds by now, read or not, to `each`. Returns

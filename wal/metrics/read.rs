@@ -10,10 +10,25 @@ use super::{DEFINITIONS, MAX_POINTS, POINTS};
 use crate::{Header, Log, Position, Read, ReadError, Reader};
 use bytes::Bytes;
 use pipeline::{MetricBatch, Point, PointGroup};
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
 
-/// Reads batches of metrics from a log, for one destination.
+/// Reads batches of metrics from a log, for one destination. One reader for each cursor.
 #[derive(Debug)]
 pub struct MetricReader {
+    /// `None` while a thread of the blocking pool has it.
+    inner: Option<Inner>,
+    busy: Option<JoinHandle<(Inner, Outcome)>>,
+    end: watch::Receiver<Position>,
+    log: Log,
+    cursor: usize,
+}
+
+type Outcome = Result<Option<ReadBatch>, ReadError>;
+
+/// The part that reads and decodes.
+#[derive(Debug)]
+struct Inner {
     reader: Reader,
     log: Log,
     decoder: Decoder,
@@ -54,7 +69,8 @@ pub(super) enum Undecodable {
 impl MetricReader {
     /// A reader for destination `cursor`. It begins at what is not acknowledged.
     pub fn new(log: &Log, cursor: usize) -> Self {
-        Self { reader: log.reader(cursor), log: log.clone(), decoder: Decoder::default() }
+        let inner = Inner { reader: log.reader(cursor), log: log.clone(), decoder: Decoder::default() };
+        Self { inner: Some(inner), busy: None, end: log.watch_end(), log: log.clone(), cursor }
     }
 
     /// The next batch, or `None` if there is none yet. Blocks for the time of a read; where reading begins within a
@@ -63,6 +79,61 @@ impl MetricReader {
     /// # Errors
     /// If files cannot be read; nothing is skipped then.
     pub fn next_now(&mut self) -> Result<Option<ReadBatch>, ReadError> {
+        self.inner.as_mut().map_or(Ok(None), Inner::next)
+    }
+
+    /// The next batch; waits until there is one. Reads and decodes on the blocking pool. May be dropped at any point
+    /// and called again without losing a batch.
+    ///
+    /// # Errors
+    /// As [`MetricReader::next_now`].
+    pub async fn next_ready(&mut self) -> Result<ReadBatch, ReadError> {
+        loop {
+            if self.busy.is_none() {
+                // Whatever is appended from here on wakes the wait below.
+                self.end.borrow_and_update();
+                if self.has_more()
+                    && let Some(mut inner) = self.inner.take()
+                {
+                    self.busy = Some(tokio::task::spawn_blocking(move || {
+                        let read = inner.next();
+                        (inner, read)
+                    }));
+                }
+            }
+            if let Some(busy) = &mut self.busy {
+                let joined = busy.await;
+                self.busy = None;
+                // It is not joined when the runtime ends, and this future with it.
+                let Ok((inner, read)) = joined else { std::future::pending().await };
+                self.inner = Some(inner);
+                match read? {
+                    Some(read) => return Ok(read),
+                    None => continue,
+                }
+            }
+            if self.end.changed().await.is_err() {
+                // `self.log` holds the other end.
+                std::future::pending().await
+            }
+        }
+    }
+
+    /// Whether there are records that were not read.
+    pub fn has_more(&self) -> bool {
+        self.log.has_unread(self.cursor)
+    }
+
+    /// As [`Reader::skip_segment`].
+    pub fn skip_segment(&mut self) {
+        if let Some(inner) = &mut self.inner {
+            inner.reader.skip_segment();
+        }
+    }
+}
+
+impl Inner {
+    fn next(&mut self) -> Outcome {
         while let Some(read) = self.reader.next_now()? {
             if let Some(batch) = self.decode(read)? {
                 return Ok(Some(batch));
@@ -71,31 +142,7 @@ impl MetricReader {
         Ok(None)
     }
 
-    /// The next batch; waits until there is one. Reads on the blocking pool, decodes here. May be dropped at any point
-    /// and called again without losing a batch.
-    ///
-    /// # Errors
-    /// As [`MetricReader::next_now`].
-    pub async fn next_ready(&mut self) -> Result<ReadBatch, ReadError> {
-        loop {
-            let read = self.reader.next_ready().await?;
-            if let Some(batch) = self.decode(read)? {
-                return Ok(batch);
-            }
-        }
-    }
-
-    /// Whether there are records that were not read.
-    pub fn has_more(&self) -> bool {
-        self.reader.has_more()
-    }
-
-    /// As [`Reader::skip_segment`].
-    pub fn skip_segment(&mut self) {
-        self.reader.skip_segment();
-    }
-
-    fn decode(&mut self, read: Read) -> Result<Option<ReadBatch>, ReadError> {
+    fn decode(&mut self, read: Read) -> Outcome {
         let Read { header, payload, start, end } = read;
         if self.decoder.segment != start.segment {
             self.decoder.begin(start.segment);
