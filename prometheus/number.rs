@@ -7,6 +7,9 @@ use crate::quote::quoted;
 /// them is the staleness marker).
 pub const NORMAL_NAN_BITS: u64 = 0x7ff8_0000_0000_0001;
 
+/// The bits of a staleness marker, which says that a series has ended (Prometheus' `StaleNaN`).
+pub const STALE_NAN_BITS: u64 = 0x7ff0_0000_0000_0002;
+
 /// Why a text is not a number. The texts are Go's and Prometheus' own.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NumberError {

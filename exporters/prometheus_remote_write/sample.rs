@@ -1,12 +1,13 @@
 //! One float sample in wire form.
 
 use super::labels::Pieces;
+use prometheus::number::{NORMAL_NAN_BITS, STALE_NAN_BITS};
 
 /// Prometheus' staleness marker: a NaN with these bits.
-pub(super) const STALE: f64 = f64::from_bits(0x7ff0_0000_0000_0002);
+pub(super) const STALE: f64 = f64::from_bits(STALE_NAN_BITS);
 
 /// Every other NaN is sent as this one, as Prometheus does, so that none is taken for a marker.
-const NORMAL_NAN: f64 = f64::from_bits(0x7ff8_0000_0000_0001);
+const NORMAL_NAN: f64 = f64::from_bits(NORMAL_NAN_BITS);
 
 /// A timestamp in the forms the loop needs.
 #[derive(Clone, Copy)]

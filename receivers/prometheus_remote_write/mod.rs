@@ -38,8 +38,6 @@ use self::metrics::Metrics;
 
 pub use self::config::{DEFAULT_ENDPOINT, RemoteWriteConfig};
 
-/// The bits of the NaN that marks the end of a series (remote write 1.0 specification, stale markers).
-const STALE_BITS: u64 = 0x7ff0_0000_0000_0002;
 /// How long requests may take to finish once the receiver stops, should the service set no deadline.
 const GRACE: Duration = Duration::from_secs(600);
 

@@ -4,7 +4,7 @@ use pipeline::Value;
 use pipeline::value::{ExponentialBuckets, ExponentialHistogram, Histogram};
 use prometheus::remote_write::wire::{Buckets, HistogramCount, NativeHistogram};
 
-use super::STALE_BITS;
+use prometheus::number::STALE_NAN_BITS;
 
 /// The schema of histograms whose bounds are listed.
 const CUSTOM_BOUNDS: i32 = -53;
@@ -33,7 +33,7 @@ pub(super) enum NativeError {
 
 /// The value of a histogram sample. Counts of float histograms are rounded, since the pipeline's are integers.
 pub(super) fn value(native: &NativeHistogram) -> Result<Value, NativeError> {
-    if native.sum.to_bits() == STALE_BITS {
+    if native.sum.to_bits() == STALE_NAN_BITS {
         return Ok(Value::NoRecordedValue);
     }
     let count = count(native.count)?;

@@ -11,7 +11,8 @@ use prometheus::remote_write::wire::{
 
 use super::cache::{Key, Place, SeriesCache, WaitingExemplar};
 use super::scan::{Field, Fields, samples};
-use super::{STALE_BITS, exemplars, native};
+use super::{exemplars, native};
+use prometheus::number::STALE_NAN_BITS;
 
 /// What a request came to.
 #[derive(Debug, Default)]
@@ -234,7 +235,8 @@ impl Reading<'_> {
 
 #[inline]
 fn point(place: Place, sample: &Sample) -> Point {
-    let value = if sample.value.to_bits() == STALE_BITS { Value::NoRecordedValue } else { Value::Float(sample.value) };
+    let value =
+        if sample.value.to_bits() == STALE_NAN_BITS { Value::NoRecordedValue } else { Value::Float(sample.value) };
     Point { series: place.index, flags: 0, time: nanos(sample.timestamp_ms), start: 0, value }
 }
 

@@ -2,6 +2,7 @@
 
 use super::super::labels::{Untranslatable, WireOrigin};
 use super::WireTable;
+use super::matching::Matcher;
 use pipeline::{Series, SeriesTable, Slot};
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -26,6 +27,8 @@ pub(crate) struct WireTables {
     by_key: HashMap<TableKey, Arc<WireTable>>,
     /// By id of a series: where its labels stand.
     homes: Vec<Home>,
+    /// Kept for its memory, some 64 KiB.
+    matcher: Option<Matcher>,
     /// How many were added since those that nobody needs were last let go.
     added: usize,
 }
@@ -61,13 +64,16 @@ impl WireTables {
         origin: &WireOrigin,
         translate: impl Fn(&Series, &mut Vec<u8>) -> Result<(), Untranslatable>,
     ) -> Arc<WireTable> {
-        let wire = WireTable::new(table, origin, |series, out| match self.known(series, key.keeps_names) {
-            Some(labels) => {
-                out.extend_from_slice(labels);
-                Ok(())
-            }
-            None => translate(series, out),
-        });
+        let mut matcher = self.matcher.take().unwrap_or_default();
+        let wire =
+            WireTable::new(table, origin, &mut matcher, |series, out| match self.known(series, key.keeps_names) {
+                Some(labels) => {
+                    out.extend_from_slice(labels);
+                    Ok(())
+                }
+                None => translate(series, out),
+            });
+        self.matcher = Some(matcher);
         let wire = Arc::new(wire);
         self.settle(key, table);
         self.by_key.insert(key, Arc::clone(&wire));

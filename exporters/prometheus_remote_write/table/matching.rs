@@ -11,6 +11,9 @@ const SHORTEST: usize = 6;
 /// Bytes that are hashed to find a repetition.
 const SEED: usize = 4;
 
+/// Label sets are numbered with 32 bits; before those are used up, everything is forgotten. One table does not have as many again.
+const MAX_COUNT: usize = 1 << 31;
+
 /// Places that hashes lead to: more than the bytes of the series in reach.
 const HASH_BITS: u32 = 13;
 
@@ -30,14 +33,23 @@ pub(super) struct Matcher {
     pub(super) steps: Vec<Step>,
     /// The last [`REACH`] label sets, by their number modulo that.
     known: Vec<Known>,
+    /// Label sets so far, those of other tables among them.
     count: usize,
+    /// The first of this table: those before it stand in another text.
+    first: usize,
     /// By hash: number of the label set plus one, and position in the text.
     places: Vec<(u32, u32)>,
 }
 
 impl Default for Matcher {
     fn default() -> Self {
-        Self { steps: Vec::new(), known: vec![Known::default(); REACH], count: 0, places: vec![(0, 0); 1 << HASH_BITS] }
+        Self {
+            steps: Vec::new(),
+            known: vec![Known::default(); REACH],
+            count: 0,
+            first: 0,
+            places: vec![(0, 0); 1 << HASH_BITS],
+        }
     }
 }
 
@@ -69,6 +81,15 @@ impl Known {
 }
 
 impl Matcher {
+    /// Begins another table. The steps of the last one are to be taken before.
+    pub(super) fn begin(&mut self) {
+        if self.count >= MAX_COUNT {
+            *self = Self::default();
+        }
+        self.steps.clear();
+        self.first = self.count;
+    }
+
     /// Appends the steps of the label set that is the last of `text`, from `start` on, with the origin's labels at `cuts`.
     pub(super) fn add(&mut self, text: &[u8], start: usize, cuts: &[(u16, u8)]) {
         let at = self.count % REACH;
@@ -121,7 +142,7 @@ impl Matcher {
     /// What the bytes at `at`, which end at `end`, repeat.
     fn find(&self, text: &[u8], at: usize, end: usize) -> Option<(usize, Step)> {
         let (number, place) = *self.places.get(hash(text, at)?)?;
-        let number = (number as usize).checked_sub(1)?;
+        let number = (number as usize).checked_sub(1).filter(|number| *number >= self.first)?;
         let back = self.count.checked_sub(number).filter(|back| (1..REACH).contains(back))?;
         let known = self.known.get(number % REACH)?;
         let place = place as usize;
@@ -145,7 +166,7 @@ impl Matcher {
 
     /// A run of the origin's labels.
     fn origin(&mut self, first: u8, end: u8) {
-        let found = (1..REACH.min(self.count + 1)).find_map(|back| {
+        let found = (1..REACH.min(self.count - self.first + 1)).find_map(|back| {
             let known = self.known.get((self.count - back) % REACH)?;
             Some((back as u8, known.piece(first, end)?))
         });

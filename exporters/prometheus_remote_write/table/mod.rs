@@ -87,11 +87,12 @@ impl WireTable {
     fn new(
         table: &Arc<SeriesTable>,
         origin: &WireOrigin,
+        matcher: &mut Matcher,
         mut labels: impl FnMut(&Arc<Series>, &mut Vec<u8>) -> Result<(), Untranslatable>,
     ) -> Self {
         let mut text = Vec::new();
         let mut entries = Vec::with_capacity(table.len());
-        let mut matcher = Matcher::default();
+        matcher.begin();
         let mut cuts = Vec::new();
         for series in table.as_slice() {
             let (start, steps) = (text.len(), matcher.steps.len());
@@ -120,7 +121,12 @@ impl WireTable {
                 form,
             });
         }
-        Self { of: Arc::downgrade(table), entries: entries.into(), text: text.into(), steps: matcher.steps.into() }
+        Self {
+            of: Arc::downgrade(table),
+            entries: entries.into(),
+            text: text.into(),
+            steps: matcher.steps.as_slice().into(),
+        }
     }
 
     /// Whether anybody still sends series of this table.
