@@ -95,6 +95,11 @@ struct Origin {
     shapes: Vec<Vec<u16>>,
     /// A run of its labels in the block: from which label to which, and where.
     run: Option<(u8, u8, u32)>,
+    /// The origin before it, its references, and which labels of this one are the same: those of a job's targets differ in
+    /// one or two.
+    before: u32,
+    text_before: Vec<u8>,
+    same: Vec<bool>,
 }
 
 /// A series in the block, up to its value.
@@ -178,7 +183,7 @@ impl Body {
             self.seen.clear();
         }
         // No origin has this number.
-        self.origin.number = 0;
+        (self.origin.number, self.origin.before) = (0, 0);
         result
     }
 
@@ -215,7 +220,10 @@ impl Body {
     #[cold]
     fn enter(&mut self, tables: &SymbolTables, origin: &RefOrigin) {
         let own = &mut self.origin;
+        own.before = own.number;
         (own.number, own.run) = (origin.number, None);
+        std::mem::swap(&mut own.text, &mut own.text_before);
+        let shape_before = own.shape;
         own.text.clear();
         own.ends.clear();
         for label in origin.ids.chunks(2) {
@@ -228,6 +236,16 @@ impl Body {
         own.shape = known.unwrap_or(own.shapes.len()) as u32;
         if known.is_none() {
             own.shapes.push(own.ends.clone());
+        }
+        own.same.clear();
+        if own.before == 0 || own.shape != shape_before {
+            own.before = 0;
+            return;
+        }
+        let mut start = 0;
+        for end in own.ends.iter().map(|end| usize::from(*end)) {
+            own.same.push(own.text.get(start..end) == own.text_before.get(start..end));
+            start = end;
         }
     }
 
@@ -300,13 +318,8 @@ impl Body {
             for (until, through) in cuts.chunks_exact(CUT_LEN).map(read_cut) {
                 out.copy(from, until - done);
                 from += until - done;
-                let run = origin.labels(label, through).len();
-                if seen.origin == origin.number {
-                    out.copy(from, run);
-                } else {
-                    origin.put(&mut out, label, through);
-                }
-                from += run;
+                origin.put(&mut out, (label, through), seen.origin, from);
+                from += origin.labels(label, through).len();
                 (done, label) = (until, through);
             }
             out.copy(from, own.len() - done);
@@ -401,9 +414,23 @@ impl Origin {
         self.text.get(usize::from(at(first))..usize::from(at(end))).unwrap_or(&[])
     }
 
-    /// Writes them, by a reference to where they were written before if that is shorter.
+    /// Writes them, as far as possible by references to `from`, where those of the origin `of` stand.
     #[inline]
-    fn put(&mut self, out: &mut Elements<'_>, first: u8, end: u8) {
+    fn put(&mut self, out: &mut Elements<'_>, (first, end): (u8, u8), of: u32, mut from: usize) {
+        if of == self.number {
+            return out.copy(from, self.labels(first, end).len());
+        }
+        if of == self.before {
+            for label in first..end {
+                let piece = self.labels(label, label + 1);
+                match self.same.get(usize::from(label)) {
+                    Some(true) => out.copy(from, piece.len()),
+                    _ => out.literal(piece),
+                }
+                from += piece.len();
+            }
+            return;
+        }
         let at = out.position() as u32;
         let run = self.labels(first, end);
         match self.run {
