@@ -3,6 +3,7 @@
 //! Each point goes to the shard of its series, where it is appended in wire form to a window that is
 //! compressed as it fills. What comes out are sealed requests: exactly the bytes to POST.
 
+use super::account::Mark;
 use super::labels::{LabelTables, Untranslatable};
 use super::limits::Guard;
 use super::metrics::Metrics;
@@ -55,6 +56,8 @@ pub(super) struct Request {
     pub(super) shard: usize,
     /// Requests of one generation are all done before one of the next is sent: see [`super::shards`].
     pub(super) generation: u64,
+    /// What it is accounted under.
+    pub(super) mark: Mark,
 }
 
 struct Shard {
@@ -62,6 +65,8 @@ struct Shard {
     trail: Trail,
     contents: Contents,
     acks: Acks,
+    /// Of the earliest sample in it, or of an earlier one.
+    mark: Mark,
 }
 
 /// Encodes batches into requests.
@@ -82,6 +87,8 @@ pub(super) struct Encoder {
     infos: Vec<Option<Info>>,
     /// Keeps back what the store does not accept.
     guard: Guard,
+    /// Of what is encoded now.
+    mark: Mark,
 }
 
 /// The `target_info` of an origin.
@@ -98,6 +105,7 @@ impl Encoder {
     pub(super) fn new(translation: Arc<Translation>, limits: Limits, metrics: Arc<Metrics>, guard: Guard) -> Self {
         Self {
             guard,
+            mark: Mark::default(),
             tables: LabelTables::new(Arc::clone(&translation)),
             translation,
             limits,
@@ -128,6 +136,20 @@ impl Encoder {
         self.generation
     }
 
+    /// What is encoded from now on is accounted under `mark`.
+    pub(super) fn mark(&mut self, mark: Mark) {
+        self.mark = mark;
+        for shard in self.shards.iter_mut().filter(|shard| shard.writer.is_empty()) {
+            shard.mark = mark;
+        }
+    }
+
+    /// The earliest number that something is accounted under which is not sealed yet.
+    pub(super) fn oldest_open(&self) -> Option<u64> {
+        let open = self.shards.iter().filter(|shard| !shard.writer.is_empty());
+        open.map(|shard| shard.mark.number).min()
+    }
+
     /// Publishes how many shards are in use and what the label tables hold.
     pub(super) fn publish(&self) {
         self.metrics.state(self.active, self.tables.sizes());
@@ -139,7 +161,8 @@ impl Encoder {
         self.seal_all();
         self.active = shards.max(1);
         self.generation += 1;
-        self.shards.resize_with(self.active, Shard::new);
+        let mark = self.mark;
+        self.shards.resize_with(self.active, || Shard { mark, ..Shard::new() });
     }
 
     /// Encodes all points of `batch`; full requests are to be fetched with [`Encoder::next_sealed`].
@@ -384,6 +407,7 @@ impl Encoder {
         let mut body = Vec::new();
         let contents = std::mem::take(&mut shard.contents);
         let acks = std::mem::take(&mut shard.acks);
+        let mark = std::mem::replace(&mut shard.mark, self.mark);
         shard.trail = Trail::default();
         match shard.writer.finish(&mut body) {
             Ok(()) => self.sealed.push_back(Request {
@@ -392,6 +416,7 @@ impl Encoder {
                 acks,
                 shard: at,
                 generation: self.generation,
+                mark,
             }),
             Err(error) => {
                 tracing::error!(%error, "A request could not be compressed.");
@@ -409,6 +434,7 @@ impl Shard {
             trail: Trail::default(),
             contents: Contents::default(),
             acks: Acks::default(),
+            mark: Mark::default(),
         }
     }
 

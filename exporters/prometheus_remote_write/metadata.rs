@@ -1,6 +1,7 @@
 //! Type, help and unit of families, sent now and then in requests of their own (remote write 1.0 has no
 //! place for them beside the samples).
 
+use super::account::Mark;
 use super::encode::{Contents, Request};
 use super::translation::Translation;
 use pipeline::{Acks, Family, FamilyKind, MetricBatch, SeriesTable, Slot};
@@ -80,7 +81,7 @@ impl Metadata {
 fn seal(writer: &mut SnappyBlockWriter, generation: u64) -> Option<Request> {
     let mut body = Vec::new();
     writer.finish(&mut body).ok()?;
-    Some(Request { body: body.into(), contents: Contents::default(), acks: Acks::default(), shard: 0, generation })
+    Some(Request { body: body.into(), contents: Contents::default(), acks: Acks::default(), shard: 0, generation, mark: Mark::default() })
 }
 
 fn metric_type(family: &Family) -> MetricType {
