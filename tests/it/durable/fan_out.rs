@@ -20,7 +20,7 @@ impl Pair {
         let stores = [Store::start(up), Store::start(down)];
         let config = format!(
             "receivers: {{prometheus: {{config: {{scrape_configs: [{}]}}}}}}\n\
-             exporters: {{prometheusremotewrite: {{keep_scraped_names: true, {QUICK}, external_labels: {{zone: z}}, {keys}\n\
+             exporters: {{prometheusremotewrite: {{keep_scraped_names: true, {QUICK}, external_labels: {{zone: z}}, {keys} \
                endpoints: [{{endpoint: \"{}\", name: first, external_labels: {{store: a}}}}, {{endpoint: \"{}\"}}]}}}}\n\
              service: {{pipelines: {{metrics: {{receivers: [prometheus], exporters: [prometheusremotewrite]}}}}}}\n",
             job("work", &target.address(), "200ms"),
@@ -32,7 +32,7 @@ impl Pair {
 
     /// One store is away; the other gets all in time. When it is back, it gets all as well.
     fn check(mut self) {
-        let reached = |store: &Store, page: u64| missing(&store.accepted(), page).is_empty();
+        let reached = |store: &Store, page: u64| missing(&store.accepted(), 1..=page).is_empty();
         wait_until("scrapes", || self.target.scrapes() >= 5);
         wait_until("the store that is there", || reached(&self.stores[0], 5));
         assert_eq!(self.stores[1].accepted().len(), 0);
@@ -45,7 +45,7 @@ impl Pair {
         let [first, second] = self.stores.each_ref().map(Store::accepted);
         for samples in [&first, &second] {
             samples.assert_in_order(&Samples::default());
-            assert_eq!(missing(samples, self.target.scrapes() - 1), [0; 0]);
+            assert_eq!(missing(samples, 1..=self.target.scrapes() - 1), [0; 0]);
         }
         assert!(first.0.keys().all(|labels| labels.contains("store=\"a\"") && labels.contains("zone=\"z\"")));
         assert!(second.0.keys().all(|labels| !labels.contains("store=") && labels.contains("zone=\"z\"")));

@@ -32,6 +32,10 @@ struct Scene {
     store: Store,
     config: String,
     log: PathBuf,
+    /// Pages that were in the log before the program was killed.
+    safe: Vec<u64>,
+    /// Pages that were served before the program was started.
+    before: u64,
     _directory: Option<tempfile::TempDir>,
 }
 
@@ -54,7 +58,7 @@ impl Scene {
         let config = scrape_and_write(&job("work", &target.address(), "200ms"), &store.url(), &wal);
         let oxidot = Oxidot::start_with(&config, change);
         let log = directory.join("exporter_prometheusremotewrite_");
-        Self { oxidot, target, store, config, log, _directory: None }
+        Self { oxidot, target, store, config, log, safe: Vec::new(), before: 0, _directory: None }
     }
 
     fn wait_for_scrapes(&self, more: u64) {
@@ -62,13 +66,13 @@ impl Scene {
         wait_until("scrapes", || self.target.scrapes() >= so_far + more);
     }
 
-    /// Kills the program, which gets no chance to do anything more. Returns a number of scrapes that are in the log.
-    fn kill(&mut self) -> u64 {
-        let scrapes = self.target.scrapes();
+    /// Kills the program, which gets no chance to do anything more, some time after a scrape.
+    fn kill(&mut self) {
+        self.safe.extend(self.before + 1..=self.target.scrapes());
         std::thread::sleep(LONGER_THAN_A_SYNC);
         self.oxidot.signal("KILL");
         self.oxidot.wait();
-        scrapes
+        self.before = self.target.scrapes();
     }
 
     /// Ends the program without waiting for the store.
@@ -85,7 +89,7 @@ impl Scene {
 
     /// Waits until the store has everything of the first `scrapes` scrapes.
     fn wait_for_delivery(&self, scrapes: u64) {
-        wait_until("all that was scraped", || missing(&self.store.accepted(), scrapes).is_empty());
+        wait_until("all that was scraped", || missing(&self.store.accepted(), 1..=scrapes).is_empty());
     }
 
     /// A gauge or counter of the log.
@@ -98,8 +102,8 @@ impl Scene {
     }
 }
 
-/// The numbers of pages, from 1 to `scrapes`, that are not there for each series.
-fn missing(samples: &Samples, scrapes: u64) -> Vec<u64> {
+/// Those of the pages that are not there for a series, once for each series.
+fn missing(samples: &Samples, pages: impl IntoIterator<Item = u64> + Clone) -> Vec<u64> {
     let mut missing: Vec<u64> = Vec::new();
     for i in 0..SERIES {
         let own = format!("i=\"{i}\"");
@@ -109,7 +113,7 @@ fn missing(samples: &Samples, scrapes: u64) -> Vec<u64> {
             .filter(|(_, bits)| *bits != STALE)
             .map(|(_, bits)| f64::from_bits(bits) as u64)
             .collect();
-        missing.extend((1..=scrapes).filter(|page| !values.contains(page)));
+        missing.extend(pages.clone().into_iter().filter(|page| !values.contains(page)));
     }
     missing
 }
