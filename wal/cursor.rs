@@ -114,6 +114,39 @@ fn file_name(name: &str) -> String {
     out
 }
 
+/// The text that [`file_name`] was made of, where it is all there.
+fn name_of(file_name: &str) -> Option<String> {
+    let mut rest = file_name.strip_prefix(BEGINNING)?.as_bytes();
+    let mut name = Vec::new();
+    while let Some((byte, after)) = rest.split_first() {
+        rest = after;
+        match byte {
+            b'%' => {
+                let digits = std::str::from_utf8(rest.get(..2)?).ok()?;
+                name.push(u8::from_str_radix(digits, 16).ok()?);
+                rest = rest.get(2..)?;
+            }
+            b'~' => return None,
+            other => name.push(*other),
+        }
+    }
+    String::from_utf8(name).ok()
+}
+
+/// Where cursors stand that are not in `names`.
+pub(crate) fn positions_of_others(directory: &Path, names: &[String]) -> io::Result<Vec<Position>> {
+    let mut positions = Vec::new();
+    for entry in std::fs::read_dir(directory)? {
+        let Some(name) = entry?.file_name().to_str().and_then(name_of).filter(|name| !names.contains(name)) else {
+            continue;
+        };
+        if let (_, Stored::At(position)) = CursorFile::open(directory, &name)? {
+            positions.push(position);
+        }
+    }
+    Ok(positions)
+}
+
 /// Removes the files of cursors that are not in `names`; says which.
 pub(crate) fn forget_others(directory: &Path, names: &[String]) -> io::Result<Vec<String>> {
     let kept: Vec<String> = names.iter().map(|name| file_name(name)).collect();

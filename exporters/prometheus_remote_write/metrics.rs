@@ -100,6 +100,12 @@ impl Metrics {
         gauge("cached_series", "Series whose labels are kept in wire form.", series);
     }
 
+    /// A gauge of this destination.
+    pub(super) fn destination_gauge(&self, name: &str, help: &'static str) -> Gauge {
+        let both = [("exporter", self.exporter.as_str()), ("endpoint", self.endpoint.as_str())];
+        self.telemetry.gauge(&format!("otelcol_exporter_prometheusremotewrite_{name}"), help, &both)
+    }
+
     /// Counts points that are not sent, by reason.
     #[cold]
     pub(super) fn dropped(&self, reason: &'static str, points: u64) {
@@ -115,6 +121,9 @@ impl Metrics {
 
     /// Counts points that there was no time for when the program ended.
     pub(super) fn lost(&self, points: u64) {
+        if points == 0 {
+            return;
+        }
         self.dropped(SHUTDOWN, points);
         self.failed(points);
     }

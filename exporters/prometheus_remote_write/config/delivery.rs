@@ -17,6 +17,11 @@ const MAX_SHARDS: usize = 200;
 
 /// In which time a backlog is caught up with, unless `target_age` says otherwise: Prometheus takes 5% of it a second.
 const DEFAULT_TARGET_AGE: Duration = Duration::from_secs(20);
+/// The same with a log, which holds what does not fit: enough that no shard has to wait for the disk.
+const LOGGED_QUEUE_BYTES: u64 = 32 << 20;
+
+/// Requests that may wait for each shard with a log, unless `queue_size` says otherwise.
+const LOGGED_PER_SHARD: i64 = 4;
 
 /// Samples of a request, unless `max_samples_per_send` says otherwise: some 250 kB compressed, which
 /// stays far below what stores accept (AMP: 1 MB).
@@ -24,7 +29,9 @@ const DEFAULT_SAMPLES: usize = 10_000;
 
 pub(super) fn queue(keys: &Keys, problems: &mut Problems<'_>) -> QueueLimits {
     let queue = &keys.remote_write_queue;
-    let size = queue.queue_size.unwrap_or(10_000);
+    let logged = keys.wal.is_some();
+    let parallel = keys.max_batch_request_parallelism.or(queue.num_consumers).unwrap_or(5).clamp(1, 200);
+    let size = queue.queue_size.unwrap_or(if logged { LOGGED_PER_SHARD * parallel } else { 10_000 });
     if size < 0 {
         problems.refuse("remote_write_queue::queue_size", "remote write queue size can't be negative");
     }
@@ -39,11 +46,12 @@ pub(super) fn queue(keys: &Keys, problems: &mut Problems<'_>) -> QueueLimits {
     if keys.max_batch_request_parallelism.is_some_and(|n| n < 1) {
         problems.refuse("max_batch_request_parallelism", "max_batch_request_parallelism can't be set to below 1");
     }
+    let bytes = if logged { LOGGED_QUEUE_BYTES } else { DEFAULT_QUEUE_BYTES };
     QueueLimits {
         shards: shards(keys, consumers, problems),
         // Without a queue a request waits for the one before it, and nothing else does.
         requests: if enabled { usize::try_from(size).unwrap_or(1).max(1) } else { 1 },
-        bytes: usize::try_from(queue.max_bytes.unwrap_or(DEFAULT_QUEUE_BYTES)).unwrap_or(usize::MAX).max(1 << 20),
+        bytes: usize::try_from(queue.max_bytes.unwrap_or(bytes)).unwrap_or(usize::MAX).max(1 << 20),
     }
 }
 
@@ -73,13 +81,15 @@ fn shards(keys: &Keys, consumers: i64, problems: &mut Problems<'_>) -> ShardRang
 pub(super) fn retry(keys: &Keys, problems: &mut Problems<'_>) -> Retry {
     let retry = &keys.retry_on_failure;
     let duration = |value: Option<GoDuration>, default| value.map_or(default, GoDuration::to_std);
+    // What a log holds is given up by the log's limits, not by the patience with one request.
+    let elapsed = if keys.wal.is_some() { Duration::ZERO } else { Duration::from_secs(300) };
     let all = Retry {
         enabled: retry.enabled.unwrap_or(true),
         initial: duration(retry.initial_interval, Duration::from_millis(50)),
         max: duration(retry.max_interval, Duration::from_secs(30)),
         multiplier: retry.multiplier.unwrap_or(1.5),
         randomization: retry.randomization_factor,
-        max_elapsed: duration(retry.max_elapsed_time, Duration::from_secs(300)),
+        max_elapsed: duration(retry.max_elapsed_time, elapsed),
         max_refused: duration(retry.max_elapsed_time, Duration::ZERO),
     };
     if all.randomization.is_some_and(|factor| !(0.0..=1.0).contains(&factor)) {
