@@ -10,6 +10,7 @@ mod churn;
 mod command_line;
 mod configs;
 mod durable;
+mod faults;
 mod otlp;
 mod outages;
 mod receiving;
