@@ -27,9 +27,10 @@ pub(in super::super) struct LogSource {
     account: Arc<Account>,
     /// The reader is to come here before the inbox is looked at again.
     until: Position,
-    /// Batches that were taken together.
-    ready: VecDeque<MetricBatch>,
-    mark: Mark,
+    /// Batches that were taken together, and up to where a destination that has one has everything.
+    ready: VecDeque<(MetricBatch, Position)>,
+    /// The account knows of what stands before this.
+    begun: Position,
     stop: Stop,
     failures: u32,
     read_again: Option<Instant>,
@@ -45,7 +46,7 @@ impl LogSource {
             account,
             until: log.end(),
             ready: VecDeque::new(),
-            mark: Mark::default(),
+            begun: log.acked(cursor).unwrap_or_default(),
             stop,
             failures: 0,
             read_again: None,
@@ -66,8 +67,9 @@ impl LogSource {
     /// called again.
     pub(in super::super) async fn next(&mut self) -> Option<(MetricBatch, Mark)> {
         loop {
-            if let Some(batch) = self.ready.pop_front() {
-                return Some((batch, self.mark));
+            if let Some((batch, end)) = self.ready.pop_front() {
+                let mark = self.begin(end, oldest_ms(&batch));
+                return Some((batch, mark));
             }
             if self.stop.is_succeeded() && self.inbox.kept() == 0 {
                 return None;
@@ -81,11 +83,14 @@ impl LogSource {
                         self.until = to;
                         continue;
                     }
-                    self.mark = self.account.begin(Begun { end: Some(to), oldest_ms: oldest_ms(&batches) });
-                    self.ready = batches.into();
+                    // Only with the last of them everything is had that was appended.
+                    self.ready = batches.into_iter().map(|batch| (batch, from)).collect();
+                    if let Some((_, end)) = self.ready.back_mut() {
+                        *end = to;
+                    }
                 }
                 Taken::Entry(Entry::Kept(batch)) => {
-                    let oldest_ms = oldest_ms(std::slice::from_ref(&batch));
+                    let oldest_ms = oldest_ms(&batch);
                     return Some((batch, self.account.begin(Begun { end: None, oldest_ms })));
                 }
                 Taken::Empty => {
@@ -110,10 +115,17 @@ impl LogSource {
             match self.reader.next_before(self.until).await {
                 Ok(Some(read)) => {
                     self.failures = 0;
-                    let entry = Begun { end: Some(read.end), oldest_ms: read.header.oldest_ms };
-                    return Some((read.batch, self.account.begin(entry)));
+                    let mark = self.begin(read.end, read.header.oldest_ms);
+                    return Some((read.batch, mark));
                 }
-                Ok(None) => return None,
+                Ok(None) => {
+                    // At the end there may be something that was skipped, which nothing would follow for now.
+                    if let Some(read) = self.log.read_up_to(self.cursor).filter(|read| *read > self.begun) {
+                        self.begun = read;
+                        self.account.pass(read);
+                    }
+                    return None;
+                }
                 Err(error) => {
                     self.failures += 1;
                     tracing::error!(%error, attempt = self.failures, "The log cannot be read; it is tried again.");
@@ -125,6 +137,11 @@ impl LogSource {
                 }
             }
         }
+    }
+
+    fn begin(&mut self, end: Position, oldest_ms: i64) -> Mark {
+        self.begun = self.begun.max(end);
+        self.account.begin(Begun { end: Some(end), oldest_ms })
     }
 
     /// Gives up what only memory has, and tells how many points that were.
@@ -142,7 +159,7 @@ impl LogSource {
 }
 
 /// About the time of the oldest point: a group is of one scrape as a rule.
-fn oldest_ms(batches: &[MetricBatch]) -> i64 {
-    let first = batches.iter().flat_map(MetricBatch::groups).filter_map(|group| group.points.first());
+fn oldest_ms(batch: &MetricBatch) -> i64 {
+    let first = batch.groups().iter().filter_map(|group| group.points.first());
     first.map(|point| point.time.div_euclid(1_000_000)).min().unwrap_or(i64::MAX)
 }

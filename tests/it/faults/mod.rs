@@ -14,6 +14,7 @@
 //! | `OXIDOT_FAULT_PROGRAM_SEEDS` | seeds of the program | 5 |
 //! | `OXIDOT_FAULT_SECONDS` | for how long samples are offered to the program | 4 |
 //! | `OXIDOT_FAULT_SEED` | the one seed to run, in place of all of them | |
+//! | `OXIDOT_FAULT_LOG` | if set, the simulation prints what the exporter logs | |
 
 mod damage;
 mod ledger;
@@ -36,6 +37,9 @@ fn number(name: &str) -> Option<u64> {
 
 /// Runs seeds, some at a time, and adds up what they saw. Fails with the seeds that have failed, and how to run each again.
 fn run_seeds(layer: &str, count: u64, at_once: usize, run: impl Fn(u64) -> Result<Tally, String> + Sync) -> (u64, Tally) {
+    if std::env::var_os("OXIDOT_FAULT_LOG").is_some() {
+        tracing_subscriber::fmt().with_writer(std::io::stderr).try_init().ok();
+    }
     let seeds: Vec<u64> = number("OXIDOT_FAULT_SEED").map_or_else(|| (0..count).collect(), |seed| vec![seed]);
     let (next, tally, failed) = (AtomicU64::new(0), Mutex::new(Tally::default()), Mutex::new(Vec::new()));
     std::thread::scope(|scope| {

@@ -61,7 +61,9 @@ async fn event(world: &mut World, random: &mut Random) -> Result<(), String> {
         (Face::Damage, 0..=4) => return world.damage().await,
         (Face::FullDisk, 0..=6) => world.fill_disk(),
         _ if !world.plan.logged || random.one_in(3) => {
-            let deadline = if random.one_in(3) { 0 } else { random.below(25_000) };
+            // Without a log, what there is no time for is lost.
+            let most = if world.plan.logged || random.one_in(4) { 25_000 } else { 400_000 };
+            let deadline = if random.one_in(4) { 0 } else { random.below(most) };
             world.end(Duration::from_millis(deadline)).await;
             world.start().await?;
         }
