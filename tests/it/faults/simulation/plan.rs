@@ -51,12 +51,14 @@ impl Plan {
             _ => Face::Plain,
         };
         let (origins, series) = (random.between(1..=4) as u32, random.between(3..=40) as u32);
+        let per_send = random.pick(&[1, 7, 30, 150, 400]);
+        // No more of them in a request than are sought for: what is beyond that is given up with them.
         let culprits = match random.below(4) {
             // Damage is weighed to the sample, so that nothing else is to be missing.
             _ if face == Face::Damage => (0, None),
             0 => (0, None),
-            1 => (0, Some(random.below(u64::from(origins * series)) as u32)),
-            _ => (random.between(50..=400), None),
+            1 if per_send <= 3 * u64::from(origins * series) => (0, Some(random.below(u64::from(origins * series)) as u32)),
+            _ => (random.between(100.max(per_send / 2)..=400), None),
         };
         Self {
             seed,
@@ -71,7 +73,7 @@ impl Plan {
             pause_ms: random.pick(&[20, 200, 1000, 3000]),
             events: if random.one_in(5) { 1000 } else { random.between(6..=20) },
             shards: random.between(1..=6),
-            per_send: random.pick(&[1, 7, 30, 150, 400]),
+            per_send,
             fsync: random.pick(&["interval", "interval", "always", "never"]),
             linger_ms: random.pick(&[10, 100, 1000]),
             queue: random.between(1..=40),
