@@ -109,6 +109,14 @@ impl Ledger {
         self.offered.iter().map(of).sum()
     }
 
+    /// Culprits, whatever is known of them.
+    pub(super) fn all_culprits(&self, culprits: &Culprits) -> u64 {
+        let of = |(series, samples): (&u32, &BTreeMap<u64, Fate>)| {
+            samples.keys().filter(|n| culprits.has(*series, **n)).count() as u64
+        };
+        self.offered.iter().map(of).sum()
+    }
+
     /// Samples from `first` to `last` that have not arrived and are no culprits.
     pub(super) fn missing_of(&self, arrivals: &[Arrival], culprits: &Culprits, first: u64, last: u64) -> Vec<(u32, u64)> {
         let arrived: HashSet<(u32, u64)> = arrivals.iter().map(|arrival| (arrival.series, arrival.n)).collect();

@@ -3,6 +3,7 @@
 //! Samples are pushed to it as remote write with `acknowledge: durable`, so that what it has taken over is known exactly, and
 //! it scrapes a target whose pages count.
 
+use std::ops::RangeInclusive;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -19,7 +20,7 @@ use crate::support::http::{Reply, Request, Server, post_write};
 use crate::support::oxidot::{Oxidot, job};
 use crate::support::page::Target;
 use crate::support::samples::write_request;
-use crate::support::{free_port, note, wait_until};
+use crate::support::{PATIENCE, free_port, note, wait_until};
 
 /// Series that are pushed.
 const PUSHED: u32 = 20;
@@ -27,6 +28,7 @@ const PUSHED: u32 = 20;
 /// The series of the target.
 const SCRAPED: u32 = 1000;
 
+#[derive(Debug)]
 struct Plan {
     version_2: bool,
     destinations: usize,
@@ -47,6 +49,8 @@ struct Scene {
     directory: tempfile::TempDir,
     /// Pages up to this one are known to have been taken in.
     safe_page: u64,
+    /// Of these it is not known: they were served before the program was ended.
+    unsure_pages: Vec<RangeInclusive<u64>>,
     tally: Tally,
 }
 
@@ -162,6 +166,7 @@ impl Scene {
             self.force(None);
             self.tally.count("ends", 1);
         }
+        self.unsure_pages.push(self.safe_page + 1..=self.target.scrapes());
         *oxidot = Oxidot::start(&self.config());
     }
 
@@ -169,18 +174,29 @@ impl Scene {
     fn enter_pages(&self) {
         let mut ledger = self.pushing.ledger.lock().unwrap();
         for n in 1..=self.target.scrapes() {
-            let known = n <= self.safe_page;
+            let known = n <= self.safe_page && !self.unsure_pages.iter().any(|pages| pages.contains(&n));
             ledger.offer(SCRAPED, n, if known { Fate::Known(AckOutcome::Persisted) } else { Fate::Unknown });
         }
     }
 
-    fn missing(&self, culprits: &Culprits) -> bool {
+    /// Waits until nothing is missing that was acknowledged, and says what is if that does not come about.
+    fn wait_for_delivery(&self, culprits: &Culprits) -> Result<(), String> {
         self.enter_pages();
-        let ledger = self.pushing.ledger.lock().unwrap();
-        self.stores.iter().any(|(store, _)| {
-            let store = store.lock().unwrap();
-            ledger.check(&store.arrivals, culprits, &Excuses::default()).is_err_and(|why| why.contains("is lost"))
-        })
+        let began = Instant::now();
+        loop {
+            let ledger = self.pushing.ledger.lock().unwrap();
+            let missing = self.stores.iter().find_map(|(store, _)| {
+                let store = store.lock().unwrap();
+                let seen = ledger.check(&store.arrivals, culprits, &Excuses::default());
+                seen.err().filter(|why| why.contains("is lost")).map(|why| format!("{why}; {:?}", store.answers))
+            });
+            drop(ledger);
+            match missing {
+                None => return Ok(()),
+                Some(why) if began.elapsed() > PATIENCE => return Err(why),
+                Some(_) => std::thread::sleep(Duration::from_millis(50)),
+            }
+        }
     }
 }
 
@@ -221,6 +237,7 @@ fn run(seed: u64) -> Result<Tally, String> {
         life,
         directory: tempfile::tempdir().unwrap(),
         safe_page: 0,
+        unsure_pages: Vec::new(),
         tally: Tally::default(),
     };
     let mut oxidot = Oxidot::start(&scene.config());
@@ -241,7 +258,9 @@ fn run(seed: u64) -> Result<Tally, String> {
     scene.secure_pages();
     pushing.ends.store(true, Ordering::SeqCst);
     pusher.join().unwrap();
-    wait_until("everything that was acknowledged", || !scene.missing(&culprits));
+    if let Err(why) = scene.wait_for_delivery(&culprits) {
+        return Err(format!("{why}; {:?}\n{}", scene.plan, oxidot.log()));
+    }
     let uninterrupted = scene.life.load(Ordering::SeqCst) == 1;
     let page = oxidot.own_page();
     let dropped = |part: &str| crate::support::oxidot::total(&page, "otelcol_exporter_dropped_metric_points", &[part]) as u64;

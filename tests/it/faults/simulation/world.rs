@@ -354,12 +354,13 @@ impl World {
         let stores: Vec<_> = self.stores.iter().map(|store| store.lock().unwrap()).collect();
         let mut tally = std::mem::take(&mut self.tally);
         tally.count("samples", self.ledger.len());
-        let (mut culprits, mut dropped) = (0, 0);
+        let (mut culprits, mut all_culprits, mut dropped) = (0, 0, 0);
         for (store, name) in stores.iter().zip(["a", "b"]) {
             let seen = self.ledger.check(&store.arrivals, &self.plan.culprits, &self.excuses);
             let seen = seen.map_err(|why| format!("store {name}: {why}; {:?}", self.plan))?;
             dropped += seen.get("dropped");
             culprits += self.ledger.culprits(&self.plan.culprits);
+            all_culprits += self.ledger.all_culprits(&self.plan.culprits);
             tally.add(&seen);
             for (status, n) in &store.answers {
                 tally.count(answers(*status), *n);
@@ -374,7 +375,7 @@ impl World {
         let slack = if uninterrupted { unsaid } else { unsaid + under_way + tally.get("lost unacknowledged") };
         let rules = [
             ("samples sent", if uninterrupted { sent == said } else { sent <= said }),
-            ("culprits", rejected <= refused && (if uninterrupted { rejected == culprits } else { rejected >= culprits })),
+            ("culprits", (culprits..=refused).contains(&rejected) && (rejected <= all_culprits || !uninterrupted)),
             ("samples dropped", (dropped..=dropped + slack).contains(&counted)),
         ];
         let story = format!(
