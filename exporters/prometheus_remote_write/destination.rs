@@ -125,13 +125,18 @@ impl Destination {
     }
 
     /// Delivers what comes until nothing more does or the deadline of `stop` has passed. Returns how many points were
-    /// lost because of that.
-    pub(super) async fn run(mut self, mut source: Source, mut stop: Stop) -> Result<u64, ComponentError> {
+    /// lost because of that. `several` says that the exporter has others beside it.
+    pub(super) async fn run(
+        mut self,
+        mut source: Source,
+        mut stop: Stop,
+        several: bool,
+    ) -> Result<u64, ComponentError> {
         let Some(sender) = self.sender.take() else {
             return Err(ComponentError::new("the exporter was run without being started"));
         };
         let mut shards = Shards::start(self.config.queue, &sender, &self.metrics, source.account().cloned());
-        self.metrics.watch(shards.progress(), self.config.queue.requests);
+        self.metrics.watch(shards.progress(), self.config.queue.requests, several);
         let linger = self.config.linger;
         let translation = Arc::new(self.config.translation);
         let mut running = Running {

@@ -81,7 +81,14 @@ impl Metadata {
 fn seal(writer: &mut SnappyBlockWriter, generation: u64) -> Option<Request> {
     let mut body = Vec::new();
     writer.finish(&mut body).ok()?;
-    Some(Request { body: body.into(), contents: Contents::default(), acks: Acks::default(), shard: 0, generation, mark: Mark::default() })
+    Some(Request {
+        body: body.into(),
+        contents: Contents::default(),
+        acks: Acks::default(),
+        shard: 0,
+        generation,
+        mark: Mark::default(),
+    })
 }
 
 fn metric_type(family: &Family) -> MetricType {

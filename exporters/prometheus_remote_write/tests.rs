@@ -17,6 +17,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 mod delivery;
+mod durable;
 mod encoding;
 mod settings;
 

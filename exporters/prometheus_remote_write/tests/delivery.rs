@@ -1,8 +1,8 @@
 //! Delivery: what becomes of requests whose store fails, and in which order series arrive.
 
 use super::super::config::Retry;
-use super::super::send::{jittered, next_interval, parse_retry_after};
 use super::super::send::Sender;
+use super::super::send::{jittered, next_interval, parse_retry_after};
 use super::super::shards::Shards;
 use super::super::{FACTORY, limits, send, shards};
 use super::*;
@@ -112,6 +112,7 @@ fn at_once(answer: &'static str) -> (Duration, Option<&'static str>) {
 /// A running exporter.
 struct Running {
     telemetry: Telemetry,
+    endpoint: String,
     entry: Option<Entry>,
     stop: StopSource,
     task: JoinHandle<Result<(), ComponentError>>,
@@ -138,7 +139,8 @@ impl Running {
         let (entry, input) = channel();
         let stop = StopSource::default();
         let task = tokio::spawn(exporter.run(ExporterContext { input, stop: stop.handle() }));
-        Self { telemetry, entry: Some(entry), stop, task }
+        let endpoint = format!("http://{}/api/v1/write", store.address);
+        Self { telemetry, endpoint, entry: Some(entry), stop, task }
     }
 
     /// Sends a batch of `points` points, and gives the end at which its fate is learnt.
@@ -155,7 +157,7 @@ impl Running {
     }
 
     fn dropped(&self, reason: &str) -> Option<f64> {
-        let labels = [("exporter", "prometheusremotewrite"), ("reason", reason)];
+        let labels = [("exporter", "prometheusremotewrite"), ("endpoint", &self.endpoint), ("reason", reason)];
         self.telemetry.value("otelcol_exporter_dropped_metric_points", &labels)
     }
 
@@ -313,8 +315,14 @@ async fn series_stay_in_order_while_shards_come_and_go() {
             failed += 1;
             continue;
         }
-        let request =
-            Request { body: body.into(), contents: Default::default(), acks: Acks::default(), shard: 0, generation: 0, mark: Default::default() };
+        let request = Request {
+            body: body.into(),
+            contents: Default::default(),
+            acks: Acks::default(),
+            shard: 0,
+            generation: 0,
+            mark: Default::default(),
+        };
         for (of, samples) in received(&[request]).series {
             times.entry(labels(&of)["i"].to_owned()).or_default().extend(samples.iter().map(|(time, _)| *time));
         }
