@@ -32,7 +32,7 @@ pub(super) enum Source {
     /// The pipeline, or its share of it.
     Channel(Input),
     /// The log.
-    Log(LogSource),
+    Log(Box<LogSource>),
 }
 
 impl Source {

@@ -159,7 +159,7 @@ async fn run_logged(
     let metrics: Vec<_> = destinations.iter().map(|destination| Arc::clone(destination.metrics())).collect();
     let mut tasks = JoinSet::new();
     for (destination, source) in destinations.into_iter().zip(log.sources(&stop)) {
-        tasks.spawn(destination.run(Source::Log(source), stop.clone(), several).in_current_span());
+        tasks.spawn(destination.run(Source::Log(Box::new(source)), stop.clone(), several).in_current_span());
     }
     let lost = log.append(input, stop).await;
     metrics.iter().for_each(|metrics| metrics.lost(lost));
