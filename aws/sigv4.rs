@@ -187,7 +187,10 @@ impl ClientAuth for SigV4 {
         }
         let refusal = Refusal::of(body);
         if refusal.is_of_credentials() {
-            self.cache.refused();
+            // The first time it is most likely a rotation that the store knew of before us.
+            if self.cache.refused() {
+                self.tell(refusal, status, body);
+            }
             return AuthVerdict::Retry;
         }
         self.tell(refusal, status, body);
