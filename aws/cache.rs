@@ -90,6 +90,11 @@ impl CredentialCache {
         self.current.load_full()
     }
 
+    /// Why the source has none, if it had none when it was asked last.
+    pub(crate) fn last_failure(&self) -> Option<LoadError> {
+        self.state.lock().failure.as_ref().map(|failure| failure.error.clone())
+    }
+
     /// A store has refused the credentials as expired or unknown: the next [`CredentialCache::identity`] asks the source first.
     /// True if it has done so before, and the source had the same key again since then.
     pub fn refused(&self) -> bool {

@@ -13,6 +13,7 @@ use aws_config::web_identity_token::WebIdentityTokenCredentialsProvider;
 use aws_credential_types::provider::ProvideCredentials;
 use aws_credential_types::provider::error::CredentialsError;
 use aws_runtime::env_config::file::{EnvConfigFileKind, EnvConfigFiles};
+use aws_types::os_shim_internal::{Env, Fs};
 use aws_types::region::Region;
 use std::sync::{Arc, OnceLock};
 use tracing::instrument::WithSubscriber as _;
@@ -124,7 +125,18 @@ impl DefaultChain {
         match answer(&provider, &format!("shared files (profile {profile})")).await {
             Answer::Found(identity) => Answer::Found(identity.with_role(self.files.value("role_arn"))),
             Answer::Absent(why) => Answer::Absent(format!("profile {profile} of {}: {why}", credentials.display())),
-            Answer::Failed(why) => Answer::Failed(format!("profile {profile} of {}: {why}", credentials.display())),
+            Answer::Failed(why) => {
+                let mistake = [
+                    (EnvConfigFileKind::Config, config, &contents.config),
+                    (EnvConfigFileKind::Credentials, credentials, &contents.credentials),
+                ];
+                for (kind, path, content) in mistake {
+                    if let Some(mistake) = mistake_of(kind, content.text()).await {
+                        return Answer::Failed(format!("{}: {mistake}", path.display()));
+                    }
+                }
+                Answer::Failed(format!("profile {profile} of {}: {why}", credentials.display()))
+            }
         }
     }
 
@@ -176,6 +188,16 @@ impl DefaultChain {
             Answer::Failed(why) => Answer::Failed(hint(why)),
         }
     }
+}
+
+/// What keeps a shared file from being read. The provider's own error says that there is something, and not where.
+async fn mistake_of(kind: EnvConfigFileKind, text: &str) -> Option<String> {
+    let files = EnvConfigFiles::builder().with_contents(kind, text).build();
+    let (fs, env) = (Fs::real(), Env::real());
+    let loaded = aws_config::profile::load(&fs, &env, &files, None);
+    let error = loaded.with_subscriber(NoSubscriber::default()).await.err()?;
+    // The path is ours to say, since only the contents were given.
+    Some(text_of(&error).replace("error parsing  on line", "line").replace(['\n', '\r'], " "))
 }
 
 /// What a silent IMDS means where there is one.

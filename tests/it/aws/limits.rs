@@ -81,13 +81,13 @@ fn page(n: u64, port: u16) -> String {
 }
 
 /// The exporter of 2021, whose endpoint is the service by its name; the way there is a proxy that is the store.
-fn start(store: &AwsStore, home: &Home, key: &Key, target: &Target, settings: &str) -> Oxidot {
+fn start(store: &AwsStore, home: &Home, key: &Key, job: &str, settings: &str) -> Oxidot {
     std::fs::write(home.credentials(), key.profile("default")).unwrap();
     let config = format!(
         "receivers: {{prometheus: {{config: {{scrape_configs: [{}]}}}}}}\n\
          exporters: {{awsprometheusremotewrite: {{endpoint: \"http://aps-workspaces.{REGION}.amazonaws.com{PATH}\", proxy_url: \"http://127.0.0.1:{}\", keep_scraped_names: true, {settings}}}}}\n\
          service: {{pipelines: {{metrics: {{receivers: [prometheus], exporters: [awsprometheusremotewrite]}}}}}}\n",
-        job("amp", &target.address(), "300ms"),
+        job,
         store.port()
     );
     Oxidot::start_with(&config, |command| environment(command, home, &[]))
@@ -114,7 +114,7 @@ fn what_is_over_a_limit_is_counted_by_its_reason_and_the_rest_arrives() {
     let own = Arc::clone(&port);
     let target = Target::start_typed(OPEN_METRICS, move |n| page(n, *own.lock().unwrap()));
     *port.lock().unwrap() = target.port();
-    let mut oxidot = start(&store, &home, &key, &target, QUICK);
+    let mut oxidot = start(&store, &home, &key, &job("amp", &target.address(), "300ms"), QUICK);
     let samples = |name: &str| store.accepted().of(&[&format!("__name__=\"{name}\"")]).len();
     wait_until("some scrapes", || samples("work_total") >= 10);
     let dropped = |reason: &str| {
@@ -159,15 +159,14 @@ fn requests_stay_below_the_limit_whatever_they_are_compressed_to() {
     let (found, mut seen) = (Arc::clone(&violations), HashSet::new());
     store.judge(move |request, samples| amp(request, samples, &found, &mut seen));
     // Six kilobytes of nothing that could be compressed in each series.
-    let target = Target::start(|_| {
-        (0..500)
-            .map(|at| {
-                let value: String = (0..16).map(|_| Key::temporary().token.unwrap()).collect();
-                format!("wide{{at=\"{at}\",value=\"{value}\"}} 1\n")
-            })
-            .collect()
-    });
-    let mut oxidot = start(&store, &home, &key, &target, "batch_send_deadline: 3s");
+    let page: String = (0..500)
+        .map(|at| {
+            let value: String = (0..16).map(|_| Key::temporary().token.unwrap()).collect();
+            format!("wide{{at=\"{at}\",value=\"{value}\"}} 1\n")
+        })
+        .collect();
+    let target = Target::start(move |_| page.clone());
+    let mut oxidot = start(&store, &home, &key, &job("amp", &target.address(), "2s"), "batch_send_deadline: 3s");
     wait_until("large requests", || {
         store.know(|known| known.attempts.iter().filter(|attempt| attempt.body.1 > 700_000).count() >= 4)
     });
