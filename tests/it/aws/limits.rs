@@ -124,6 +124,7 @@ fn what_is_over_a_limit_is_counted_by_its_reason_and_the_rest_arrives() {
         let counted = dropped(reason);
         assert!(counted >= 10.0, "{reason}: {counted}");
     }
+    assert_eq!(oxidot.own("otelcol_exporter_prometheusremotewrite_written_exemplars", &[]), 0.0);
     let log = oxidot.log();
     for (name, reason) in [
         ("too_many_labels", "max_label_names_per_series"),

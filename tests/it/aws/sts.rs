@@ -151,7 +151,8 @@ impl Door {
                 false => Err(("ExpiredTokenException", "Token expired: current date/time must be before the expiration")),
             };
         }
-        let Some((key, standing)) = self.callers.find(&call.caller) else {
+        // Roles may assume roles.
+        let Some((key, standing)) = self.callers.find(&call.caller).or_else(|| self.given.find(&call.caller)) else {
             return Err(("InvalidClientTokenId", "The security token included in the request is invalid."));
         };
         if let Some(difference) = self.verifier.difference(request, &key) {
