@@ -64,7 +64,7 @@ impl SmithyClient for Connections {
     fn http_connector(&self, settings: &HttpConnectorSettings, _: &RuntimeComponents) -> SharedHttpConnector {
         let timeout = match (settings.connect_timeout(), settings.read_timeout()) {
             (None, None) => TIMEOUT,
-            (connect, read) => connect.unwrap_or_default() + read.unwrap_or_default(),
+            (connect, read) => connect.unwrap_or_default() + read.unwrap_or(TIMEOUT),
         };
         SharedHttpConnector::new(Connector { connections: self.clone(), timeout })
     }

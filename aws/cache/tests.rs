@@ -192,3 +192,13 @@ async fn a_source_that_does_not_answer_fails_after_a_minute() {
     let error = cache.identity().await.unwrap_err().to_string();
     assert!(error.contains("no answer within 60s"), "{error}");
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_load_goes_on_when_who_has_begun_it_waits_no_longer() {
+    let (cache, source) = taking(Duration::from_secs(5), [key("A", None)]);
+    for _ in 0..2 {
+        assert!(tokio::time::timeout(Duration::from_secs(2), cache.identity()).await.is_err());
+    }
+    assert_eq!(id(&cache).await, "A");
+    assert_eq!(source.loads.load(Ordering::SeqCst), 1);
+}

@@ -167,7 +167,7 @@ fn requests_stay_below_the_limit_whatever_they_are_compressed_to() {
         })
         .collect();
     let target = Target::start(move |_| page.clone());
-    let mut oxidot = start(&store, &home, &key, &job("amp", &target.address(), "2s"), "batch_send_deadline: 3s");
+    let mut oxidot = start(&store, &home, &key, &job("amp", &target.address(), "2s"), "timeout: 60s, batch_send_deadline: 3s");
     wait_until("large requests", || {
         store.know(|known| known.attempts.iter().filter(|attempt| attempt.body.1 > 700_000).count() >= 4)
     });

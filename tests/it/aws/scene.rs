@@ -12,8 +12,9 @@ use crate::support::wait_until;
 /// Series of the target, besides those that every scrape has.
 pub(crate) const SERIES: usize = 200;
 
-/// Quick requests and retries, so that seconds stand for minutes; and small requests, so that there are always some under way.
-pub(crate) const QUICK: &str = "max_samples_per_send: 100, batch_send_deadline: 50ms, retry_on_failure: {initial_interval: 50ms, max_interval: 300ms}";
+/// Quick requests and retries, so that seconds stand for minutes; small requests, so that there are always some under way; and
+/// patience with a busy machine, since what times out may have been accepted and comes again.
+pub(crate) const QUICK: &str = "timeout: 60s, max_samples_per_send: 100, batch_send_deadline: 50ms, retry_on_failure: {initial_interval: 50ms, max_interval: 300ms}";
 
 /// A home directory without anything in it.
 pub(crate) struct Home(tempfile::TempDir);
