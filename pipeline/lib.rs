@@ -17,6 +17,7 @@ pub mod model;
 pub mod pages;
 pub mod stop;
 pub mod telemetry;
+pub mod temporality;
 pub mod value;
 
 pub use ack::{Ack, AckOutcome, Acks};
