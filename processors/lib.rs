@@ -6,6 +6,8 @@
 mod actions;
 pub mod attributes;
 pub mod batch;
+pub mod cumulativetodelta;
+pub mod deltatocumulative;
 mod editing;
 mod matching;
 pub mod memory_limiter;

@@ -132,14 +132,15 @@ impl ActionKeys {
         if value.is_empty() {
             return Ok(());
         }
-        Err(format!(
-            ". Action {name:?} does not use the {key:?} field. This must not be specified for {at}-th action"
-        ))
+        Err(format!(". Action {name:?} does not use the {key:?} field. This must not be specified for {at}-th action"))
     }
 
     fn pattern(&self, at: usize) -> Result<(regex::Regex, Vec<Option<String>>), String> {
         go_regex(&self.pattern).map_err(|error| {
-            format!(". Field \"pattern\" has invalid pattern: {:?} to be set at the {at}-th actions: {error}", self.pattern)
+            format!(
+                ". Field \"pattern\" has invalid pattern: {:?} to be set at the {at}-th actions: {error}",
+                self.pattern
+            )
         })
     }
 

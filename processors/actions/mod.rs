@@ -89,16 +89,6 @@ impl Actions {
         }
     }
 
-    /// Whether there is nothing to do.
-    pub(crate) fn is_empty(&self) -> bool {
-        self.all.is_empty()
-    }
-
-    /// Whether values depend on who sent something.
-    pub(crate) fn reads_context(&self) -> bool {
-        self.context_keys().next().is_some()
-    }
-
     /// As much of `client` as the actions read; equal if they treat two of them alike.
     pub(crate) fn context_of(&self, client: Option<&Client>) -> Vec<Option<Owned>> {
         self.context_keys().map(|key| key.value(client)).collect()

@@ -118,7 +118,8 @@ impl MatchKeys {
             return Err(node.error_at("", &format!("{name}::match_type"), message).into());
         };
         let mut errors = ConfigErrors::new();
-        let mut failed = |key: &str, message: String| errors.push(node.error_at("", &format!("{name}::{key}"), message));
+        let mut failed =
+            |key: &str, message: String| errors.push(node.error_at("", &format!("{name}::{key}"), message));
         let mut texts = |key: &str, given: &[String]| -> Option<Texts> {
             if given.is_empty() {
                 return None;

@@ -7,11 +7,12 @@ mod spans;
 mod tests;
 mod values;
 
-pub(crate) use self::config::MatchKeys;
+pub(crate) use self::config::{MatchKeys, MatchType, RegexpKeys, compile_texts};
+pub(crate) use self::values::Texts;
 
 use self::logs::LogMatcher;
 use self::spans::SpanMatcher;
-use self::values::{AttributeMatcher, ScopeMatcher, Texts};
+use self::values::{AttributeMatcher, ScopeMatcher};
 use pipeline::component::Signal;
 use pipeline::config::{ConfigErrors, Node};
 use pipeline::{AttributeValue, Attributes};

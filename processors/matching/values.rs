@@ -7,13 +7,13 @@ use regex::Regex;
 
 /// Some texts, of which one has to match.
 #[derive(Debug)]
-pub(super) enum Texts {
+pub(crate) enum Texts {
     Strict(Box<[String]>),
     Regexp(Box<[Regex]>),
 }
 
 impl Texts {
-    pub(super) fn matches(&self, text: &str) -> bool {
+    pub(crate) fn matches(&self, text: &str) -> bool {
         match self {
             Self::Strict(texts) => texts.iter().any(|wanted| wanted == text),
             Self::Regexp(patterns) => patterns.iter().any(|pattern| pattern.is_match(text)),

@@ -58,11 +58,11 @@ use self::verdict::RelabelJudge;
 use crate::outlet::{ItemMetrics, Outlet, OutletMetrics};
 use crate::routing::{Router, SWEEP_INTERVAL};
 use async_trait::async_trait;
+use pipeline::AckOutcome;
 use pipeline::component::{
     Build, BuildContext, ComponentError, Factory, Processor, ProcessorContext, Signal, Stability,
 };
 use pipeline::config::Node;
-use pipeline::AckOutcome;
 use tokio::time::{MissedTickBehavior, interval};
 
 /// Describes and builds the `relabel` processor.

@@ -9,8 +9,8 @@ use net::server::{Handler, Request, Response};
 use otlp::response::Status;
 use pipeline::component::{BuildContext, Signal};
 
-use super::intake::{Encoding, Intake, Refusal};
-use super::metrics::TransportMetrics;
+use super::intake::{Intake, Refusal};
+use crate::otlp_requests::{Encoding, TransportMetrics};
 
 /// The services, each with one method, `Export`.
 const SERVICES: [(Signal, &str); 3] = [

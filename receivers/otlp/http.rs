@@ -10,8 +10,8 @@ use otlp::response::{Code, Status};
 use pipeline::component::{BuildContext, Signal};
 
 use super::config::{OtlpHttpConfig, path};
-use super::intake::{Encoding, Intake, Refusal};
-use super::metrics::TransportMetrics;
+use super::intake::{Intake, Refusal};
+use crate::otlp_requests::{Encoding, TransportMetrics};
 
 const PROTOBUF: &str = "application/x-protobuf";
 const JSON: &str = "application/json";

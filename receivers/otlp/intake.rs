@@ -1,19 +1,18 @@
 //! From a request's body to the pipelines, whichever protocol it came by.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use bytes::Bytes;
-use otlp::decode::{MetricsReader, Taken};
 use otlp::response::{Code, PartialSuccess, Status};
 use parking_lot::Mutex;
 use pipeline::component::{BuildContext, Signal};
-use pipeline::{Ack, AckOutcome, Acks, Batch, MessageBatch, MetricBatch, Output, SendError};
+use pipeline::{Ack, AckOutcome, Acks, Batch, Output, SendError};
 use tokio::sync::{Semaphore, oneshot};
 use tokio::time::Instant;
 
-use super::metrics::{CacheMetrics, TransportMetrics};
 use crate::acknowledge::Acknowledge;
+use crate::otlp_requests::{Decoded, Encoding, RequestReader, TransportMetrics};
 
 /// How long a sender is asked to wait when the pipeline cannot take more: some checks of the memory limiter.
 pub(super) const RETRY_AFTER: Duration = Duration::from_secs(5);
@@ -22,13 +21,6 @@ pub(super) const RETRY_AFTER: Duration = Duration::from_secs(5);
 const MAX_DECODED: usize = 64;
 /// How often requests that cannot be read are reported in the log.
 const REPORT_EVERY: Duration = Duration::from_secs(1);
-
-/// How a body is written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Encoding {
-    Protobuf,
-    Json,
-}
 
 /// Why a request was not taken.
 #[derive(Debug)]
@@ -46,30 +38,19 @@ pub(super) struct Intake {
     acknowledge: Acknowledge,
     /// Set when the receiver runs.
     output: OnceLock<Output>,
-    reader: Arc<Mutex<MetricsReader>>,
-    started: Instant,
+    reader: RequestReader,
     decoding: Semaphore,
     reported: Mutex<Option<Instant>>,
-    _metrics: CacheMetrics,
-}
-
-/// What is sent, and what was left out of it.
-struct Decoded {
-    batch: Batch,
-    rejected: PartialSuccess,
 }
 
 impl Intake {
     pub(super) fn new(context: &BuildContext, acknowledge: Acknowledge) -> Self {
         let id = context.id.to_string();
-        let reader = Arc::new(Mutex::new(MetricsReader::default()));
         Self {
-            _metrics: CacheMetrics::new(&context.telemetry, &id, &reader),
+            reader: RequestReader::new(&context.telemetry, &id),
             id,
             acknowledge,
             output: OnceLock::new(),
-            reader,
-            started: Instant::now(),
             decoding: Semaphore::new(MAX_DECODED),
             reported: Mutex::default(),
         }
@@ -121,7 +102,7 @@ impl Intake {
             metrics.refused_requests.inc();
             return Err(unavailable(error));
         }
-        let decoded = self.decode(signal, encoding, body).inspect_err(|why| {
+        let decoded = self.reader.read(signal, encoding, body).inspect_err(|why| {
             metrics.malformed_requests.inc();
             self.report("An OTLP request cannot be read and is refused.", signal, why);
         });
@@ -153,27 +134,6 @@ impl Intake {
                 Err(unavailable(error))
             }
         }
-    }
-
-    fn decode(&self, signal: Signal, encoding: Encoding, body: Bytes) -> Result<Decoded, String> {
-        let body = match encoding {
-            Encoding::Protobuf => body,
-            Encoding::Json => otlp::json::to_protobuf(signal, &body).map_err(|error| error.to_string())?.into(),
-        };
-        if signal != Signal::Metrics {
-            let items = otlp::request::check(signal, &body).map_err(|error| error.to_string())?;
-            let batch = MessageBatch { signal, body, items, acks: Acks::default() };
-            return Ok(Decoded { batch: batch.into(), rejected: PartialSuccess::default() });
-        }
-        let now = u32::try_from(self.started.elapsed().as_secs()).unwrap_or(u32::MAX);
-        let Taken { groups, rejected, .. } = self.reader.lock().read(&body, now).map_err(|error| error.to_string())?;
-        let message = match (rejected.points, rejected.first) {
-            (_, None) => String::new(),
-            (1, Some(first)) => first,
-            (points, Some(first)) => format!("{first} ({points} data points are left out in all)"),
-        };
-        let rejected = PartialSuccess { rejected: rejected.points as u64, message };
-        Ok(Decoded { batch: MetricBatch::new(groups).into(), rejected })
     }
 
     fn report(&self, what: &'static str, signal: Signal, why: &str) {

@@ -17,7 +17,6 @@ mod config;
 mod grpc;
 mod http;
 mod intake;
-mod metrics;
 #[cfg(test)]
 mod tests;
 

@@ -2,7 +2,7 @@
 
 use super::{batch, flat_all, relabeller};
 use crate::relabel::FACTORY;
-use crate::relabel::route::Dropped;
+use crate::routing::Dropped;
 use crate::testing::{Running, build, context, exemplar, group, origin, point, series, table};
 use pipeline::{
     Ack, AckOutcome, Acks, AttributeValue, Attributes, AttributesBuilder, Family, FamilyKind, Histogram, MetricBatch,
