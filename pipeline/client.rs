@@ -25,6 +25,13 @@ impl Client {
         Self { address, metadata }
     }
 
+    /// What is known of it under these keys, which are in lowercase, and nothing else.
+    #[must_use]
+    pub fn only(&self, keys: &[String]) -> Self {
+        let kept = self.metadata.iter().filter(|(known, _)| keys.iter().any(|key| **key == **known));
+        Self { address: None, metadata: kept.cloned().collect() }
+    }
+
     /// The values of a key, which is in lowercase.
     pub fn metadata(&self, key: &str) -> Option<&[Box<str>]> {
         let at = self.metadata.binary_search_by(|(known, _)| (**known).cmp(key)).ok()?;

@@ -1,13 +1,13 @@
 //! From a request's body to the pipelines, whichever protocol it came by.
 
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use bytes::Bytes;
 use otlp::response::{Code, PartialSuccess, Status};
 use parking_lot::Mutex;
 use pipeline::component::{BuildContext, Signal};
-use pipeline::{Ack, AckOutcome, Acks, Batch, Output, SendError};
+use pipeline::{Ack, AckOutcome, Acks, Client, Output, SendError};
 use tokio::sync::{Semaphore, oneshot};
 use tokio::time::Instant;
 
@@ -73,9 +73,10 @@ impl Intake {
         signal: Signal,
         encoding: Encoding,
         body: Bytes,
+        client: Option<Client>,
         metrics: &TransportMetrics,
     ) -> Result<PartialSuccess, Refusal> {
-        let (rejected, fate) = self.pass_on(signal, encoding, body, metrics).await?;
+        let (rejected, fate) = self.pass_on(signal, encoding, body, client, metrics).await?;
         let Some(fate) = fate else { return Ok(rejected) };
         match fate.await {
             Ok(AckOutcome::Delivered | AckOutcome::Persisted) => Ok(rejected),
@@ -93,6 +94,7 @@ impl Intake {
         signal: Signal,
         encoding: Encoding,
         body: Bytes,
+        client: Option<Client>,
         metrics: &TransportMetrics,
     ) -> Result<(PartialSuccess, Option<oneshot::Receiver<AckOutcome>>), Refusal> {
         let Some(output) = self.output.get() else { return Err(busy("the receiver is starting")) };
@@ -118,12 +120,13 @@ impl Intake {
         }
         let fate = (self.acknowledge == Acknowledge::Durable).then(|| {
             let (ack, fate) = Ack::channel();
-            match &mut batch {
-                Batch::Metrics(batch) => batch.acks = Acks::one(ack),
-                Batch::Messages(batch) => batch.acks = Acks::one(ack),
-            }
+            *batch.acks_mut() = Acks::one(ack);
             fate
         });
+        if let Some(client) = client {
+            let acks = batch.acks_mut();
+            *acks = std::mem::take(acks).from_client(Some(Arc::new(client)));
+        }
         match output.send(batch).await {
             Ok(()) => {
                 metrics.of(signal).accepted.add(items);
@@ -143,6 +146,16 @@ impl Intake {
             tracing::warn!(receiver = self.id, signal = signal.name(), error = why, "{what}");
         }
     }
+}
+
+/// Who sent a request: its address, and the fields of its head if that is wanted. Text only, as metadata is.
+pub(super) fn client(request: &net::server::Request, with_metadata: bool) -> Option<Client> {
+    let address = request.peer.map(|peer| peer.ip());
+    if address.is_none() && !with_metadata {
+        return None;
+    }
+    let fields = request.headers.iter().filter(|_| with_metadata);
+    Some(Client::new(address, fields.filter_map(|(name, value)| Some((name.as_str(), value.to_str().ok()?)))))
 }
 
 fn busy(text: &str) -> Refusal {

@@ -65,10 +65,12 @@ impl Tails {
             if let Some(tail) = self.open.iter_mut().find(|tail| tail.identity == identity) {
                 tail.gone = false;
                 tail.path.clone_from(&path);
-                let (lines, unfinished) = (tail.lines, tail.unfinished());
+                let (lines, unfinished, mark) = (tail.lines, tail.unfinished(), tail.mark().clone());
                 match tail.notice_truncation() {
                     Ok(true) => {
                         look.restarted.push(identity);
+                        // A copy may have been made of it before.
+                        self.ended.push_back(Remembered { path: path.clone(), mark });
                         if unfinished > 0 {
                             look.unfinished.push((path, lines + 1, unfinished));
                         }
