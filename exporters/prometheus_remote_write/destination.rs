@@ -7,8 +7,8 @@ use super::limits::Guard;
 use super::log::LogSource;
 use super::metadata::Metadata;
 use super::metrics::Metrics;
-use super::send::{self, Sender};
-use super::shards::Shards;
+use super::send::{Sender, Size, Spoken};
+use super::shards::{Adaptation, Shards};
 use super::translation::Translation;
 use aws::SigV4;
 use net::auth::{Authenticators, ClientAuth};
@@ -16,16 +16,18 @@ use net::client::{Credentials, HttpClient};
 use pipeline::component::{BuildContext, ComponentError};
 use pipeline::stop::Stop;
 use pipeline::{AckOutcome, Input, MetricBatch};
+use prometheus::remote_write::protocol::ProtocolVersion;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// How often the number of shards is looked at.
-const ADAPT_EVERY: Duration = Duration::from_secs(5);
-
 /// How long requests under way may take when a successor waits for the log: a store that is well answers within this, and
 /// one that is not gets them from the successor.
 const HAND_OVER: Duration = Duration::from_secs(3);
+
+/// Records of a log that do not share a request at the start: after a crash the store may have had the first ones, and some
+/// stores refuse a whole request for one sample that they have already. As many as may have been under way, at 100 ms each.
+const APART: u32 = 64;
 
 /// Where a destination's samples come from.
 pub(super) enum Source {
@@ -115,11 +117,14 @@ impl Destination {
             client,
             endpoint: self.config.endpoint.clone(),
             shown_endpoint: self.config.name.clone(),
-            headers: send::headers(&format!("{}/{}", program.name, program.version)),
+            user_agent: format!("{}/{}", program.name, program.version),
             retry: self.config.retry,
             auth,
-            max_age: self.config.store.sample_age,
+            store: self.config.store,
             metrics: Arc::clone(&self.metrics),
+            spoken: Spoken::new(self.config.version),
+            size: Size::default(),
+            escape_names: !self.config.translation.metric_namer.strategy.escapes(),
         }));
         Ok(())
     }
@@ -139,21 +144,22 @@ impl Destination {
         self.metrics.watch(shards.progress(), self.config.queue.requests, several);
         let linger = self.config.linger;
         let translation = Arc::new(self.config.translation);
+        let metrics = Arc::clone(&self.metrics);
+        let encoder =
+            Encoder::new(Arc::clone(&translation), self.config.limits, metrics, Guard::new(self.config.store));
         let mut running = Running {
-            encoder: Encoder::new(
-                Arc::clone(&translation),
-                self.config.limits,
-                Arc::clone(&self.metrics),
-                Guard::new(self.config.store),
-            ),
+            encoder,
+            escaped: Arc::new(translation.escaping()),
             translation,
             metadata: self.config.send_metadata.then(Metadata::default),
-            max_shards: self.config.queue.shards,
-            calm_since: Instant::now(),
-            adapted: Instant::now(),
+            adaptation: Adaptation::new(self.config.queue.shards),
+            packed_bytes: self.config.limits.packed_bytes,
+            sender,
             account: source.account().cloned(),
             mark: Mark::default(),
+            apart: if matches!(&source, Source::Log(log) if log.replays()) { APART } else { 0 },
         };
+        running.encoder.spread_over(running.adaptation.first());
         let logged = running.account.is_some();
         tokio::select! {
             () = running.run(&mut source, &mut shards, linger) => return Ok(0),
@@ -188,14 +194,19 @@ async fn time_is_over(stop: &mut Stop, logged: bool) {
 struct Running {
     encoder: Encoder,
     translation: Arc<Translation>,
+    /// The same with names that version 1.0 allows, for a store that does not know the version whose names are wanted.
+    escaped: Arc<Translation>,
+    /// Families to tell of in requests of their own (version 1.0).
     metadata: Option<Metadata>,
-    max_shards: usize,
-    /// Since when there is no backlog.
-    calm_since: Instant,
-    adapted: Instant,
+    adaptation: Adaptation,
+    /// The most compressed bytes of a request by the configuration.
+    packed_bytes: usize,
+    sender: Arc<Sender>,
     /// Of what is read from a log.
     account: Option<Arc<Account>>,
     mark: Mark,
+    /// Records of the log that are still to be kept apart.
+    apart: u32,
 }
 
 impl Running {
@@ -210,7 +221,7 @@ impl Running {
                 () = wait_until(due) => self.encoder.seal_all(),
             }
             self.hand_over(shards).await;
-            self.adapt(shards, matches!(source, Source::Log(log) if log.is_behind()));
+            self.adapt(shards);
         }
         self.encoder.seal_all();
         self.hand_over(shards).await;
@@ -218,12 +229,14 @@ impl Running {
     }
 
     fn encode(&mut self, batch: MetricBatch, mark: Mark) {
+        self.heed_the_store();
         if let Some(metadata) = &mut self.metadata {
-            metadata.note(&batch, &self.translation);
+            metadata.note(&batch, self.encoder.translation());
         }
         if mark != self.mark {
-            if mark.logged != self.mark.logged {
-                // What is lost at a deadline is told from what is not by requests.
+            // What is lost at a deadline is told from what is not by requests.
+            if mark.logged != self.mark.logged || self.apart > 0 {
+                self.apart = self.apart.saturating_sub(1);
                 self.encoder.seal_all();
             }
             self.mark = mark;
@@ -233,8 +246,10 @@ impl Running {
     }
 
     async fn hand_over(&mut self, shards: &Shards) {
-        if let Some(metadata) = &mut self.metadata {
-            for request in metadata.due(&self.translation, self.encoder.generation()) {
+        if let Some(metadata) = &mut self.metadata
+            && self.encoder.version() == ProtocolVersion::V1
+        {
+            for request in metadata.due(self.encoder.translation(), self.encoder.generation()) {
                 shards.enqueue(request).await;
             }
         }
@@ -258,26 +273,25 @@ impl Running {
         self.encoder.metrics().lost_at_shutdown()
     }
 
-    /// Uses more shards when requests wait although the store accepts them, fewer when none has waited for
-    /// a minute.
-    fn adapt(&mut self, shards: &Shards, behind: bool) {
-        if self.adapted.elapsed() < ADAPT_EVERY {
-            return;
+    /// Encodes as the store is known to want it.
+    fn heed_the_store(&mut self) {
+        let version = self.sender.spoken.now();
+        let translation = match version {
+            ProtocolVersion::V1 => &self.escaped,
+            ProtocolVersion::V2 => &self.translation,
+        };
+        self.encoder.speak(version, translation);
+        self.encoder.limit_packed_bytes(self.sender.size.limit(self.packed_bytes));
+    }
+
+    /// Uses as many shards as the backlog and the store ask for.
+    fn adapt(&mut self, shards: &Shards) {
+        if let Some(wanted) = self.adaptation.due(self.encoder.active(), shards.progress()) {
+            self.encoder.spread_over(wanted);
         }
-        self.adapted = Instant::now();
-        let active = self.encoder.active();
-        let progress = shards.progress();
-        let backlog = behind || progress.waiting() > 2 * active;
-        if backlog {
-            self.calm_since = Instant::now();
+        if self.adaptation.has_looked() {
+            self.encoder.publish();
         }
-        if backlog && !progress.is_retrying() && active < self.max_shards {
-            self.encoder.spread_over((active * 2).min(self.max_shards));
-        } else if active > 1 && self.calm_since.elapsed() > Duration::from_secs(60) {
-            self.encoder.spread_over(active / 2);
-            self.calm_since = Instant::now();
-        }
-        self.encoder.publish();
     }
 }
 

@@ -1,4 +1,4 @@
-//! `prometheusremotewrite`: delivers metrics to stores that speak Prometheus remote write 1.0.
+//! `prometheusremotewrite`: delivers metrics to stores that speak Prometheus remote write, 1.0 or 2.0.
 //!
 //! For each store ([`destination`]) points are encoded as they arrive ([`encode`]), spread over shards by series, and sent
 //! one request per shard at a time ([`shards`], [`send`]). A store that fails is asked again with growing intervals. What
@@ -21,6 +21,7 @@ mod table;
 #[cfg(test)]
 mod tests;
 mod translation;
+mod v2;
 mod whole;
 
 use async_trait::async_trait;
