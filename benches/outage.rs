@@ -287,10 +287,18 @@ fn main() {
         say(&format!("An outage of {seconds} s at {RATE:.0} samples a second, {} series:", TARGETS * SERIES));
         let (fifth, end) = run.outage(seconds).await;
         let bytes = run.of_log("size_bytes") / run.of_log("lag_samples");
-        say(&format!("  {bytes:.2} bytes a sample on disk; {:.0} MB resident after a fifth, {:.0} at the end", fifth / 1e6, end / 1e6));
+        say(&format!(
+            "  {bytes:.2} bytes a sample on disk; {:.0} MB resident after a fifth, {:.0} at the end",
+            fifth / 1e6,
+            end / 1e6
+        ));
         say("The store is back, and as many samples go on coming:");
         let (rate, most) = run.drain().await;
-        say(&format!("  delivered {rate:.0} a second, {:.1} times as many as come; at most {:.0} MB resident", rate / RATE, most / 1e6));
+        say(&format!(
+            "  delivered {rate:.0} a second, {:.1} times as many as come; at most {:.0} MB resident",
+            rate / RATE,
+            most / 1e6
+        ));
         drop(run);
         stop.stop(tokio::time::Instant::now() + Duration::from_secs(25));
         task.await.unwrap();

@@ -133,31 +133,29 @@ fn name_of(file_name: &str) -> Option<String> {
     String::from_utf8(name).ok()
 }
 
-/// Where cursors stand that are not in `names`.
-pub(crate) fn positions_of_others(directory: &Path, names: &[String]) -> io::Result<Vec<Position>> {
+/// Cursors that are not in `names`, and where they stand.
+pub(crate) fn others(directory: &Path, names: &[String]) -> io::Result<Vec<(String, Position)>> {
     let mut positions = Vec::new();
     for entry in std::fs::read_dir(directory)? {
         let Some(name) = entry?.file_name().to_str().and_then(name_of).filter(|name| !names.contains(name)) else {
             continue;
         };
         if let (_, Stored::At(position)) = CursorFile::open(directory, &name)? {
-            positions.push(position);
+            positions.push((name, position));
         }
     }
     Ok(positions)
 }
 
-/// Removes the files of cursors that are not in `names`; says which.
-pub(crate) fn forget_others(directory: &Path, names: &[String]) -> io::Result<Vec<String>> {
+/// Removes the files of cursors that are not in `names`.
+pub(crate) fn forget_others(directory: &Path, names: &[String]) -> io::Result<()> {
     let kept: Vec<String> = names.iter().map(|name| file_name(name)).collect();
-    let mut forgotten = Vec::new();
     for entry in std::fs::read_dir(directory)? {
         let entry = entry?;
         let Some(name) = entry.file_name().to_str().map(str::to_owned) else { continue };
         if name.starts_with(BEGINNING) && !kept.contains(&name) {
             std::fs::remove_file(entry.path())?;
-            forgotten.push(name.get(BEGINNING.len()..).unwrap_or_default().to_owned());
         }
     }
-    Ok(forgotten)
+    Ok(())
 }

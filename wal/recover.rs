@@ -75,19 +75,23 @@ pub(crate) fn recover(options: &Options) -> Result<Recovered, OpenError> {
     })?;
     let (segments, end, torn_bytes) = segments(directory)?;
     let mut index = Index { segments, end, cursors: Vec::new() };
-    let mut stood = cursor::positions_of_others(directory, &options.cursors).map_err(failed)?;
-    for name in cursor::forget_others(directory, &options.cursors).map_err(failed)? {
+    let others = cursor::others(directory, &options.cursors).map_err(failed)?;
+    for (name, position) in &others {
         tracing::warn!(
             directory = %directory.display(),
             cursor = %name,
-            "A destination is not configured any more; what waits for it in the log is given up."
+            samples = end.samples.saturating_sub(position.samples),
+            "A destination is not configured any more; the samples that wait for it go to those that are new, or to nobody."
         );
     }
+    cursor::forget_others(directory, &options.cursors).map_err(failed)?;
+    let mut stood: Vec<Position> = others.into_iter().map(|(_, position)| position).collect();
     let mut files = Vec::new();
     for name in &options.cursors {
         files.push((name, CursorFile::open(directory, name).map_err(failed)?));
     }
-    stood.extend(files.iter().filter_map(|(_, (_, stored))| if let Stored::At(at) = stored { Some(*at) } else { None }));
+    stood
+        .extend(files.iter().filter_map(|(_, (_, stored))| if let Stored::At(at) = stored { Some(*at) } else { None }));
     if index.segments.is_empty() {
         // Numbers go on where they were, so that no cursor that cannot be written points into segments to come.
         index.end = stood.iter().copied().fold(index.end, Position::max);

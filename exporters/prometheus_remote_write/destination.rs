@@ -25,12 +25,16 @@ use tokio::time::Instant;
 /// one that is not gets them from the successor.
 const HAND_OVER: Duration = Duration::from_secs(3);
 
+/// Records of a log that do not share a request at the start: after a crash the store may have had the first ones, and some
+/// stores refuse a whole request for one sample that they have already. As many as may have been under way, at 100 ms each.
+const APART: u32 = 64;
+
 /// Where a destination's samples come from.
 pub(super) enum Source {
     /// The pipeline, or its share of it.
     Channel(Input),
     /// The log.
-    Log(LogSource),
+    Log(Box<LogSource>),
 }
 
 impl Source {
@@ -126,22 +130,25 @@ impl Destination {
     }
 
     /// Delivers what comes until nothing more does or the deadline of `stop` has passed. Returns how many points were
-    /// lost because of that.
-    pub(super) async fn run(mut self, mut source: Source, mut stop: Stop) -> Result<u64, ComponentError> {
+    /// lost because of that. `several` says that the exporter has others beside it.
+    pub(super) async fn run(
+        mut self,
+        mut source: Source,
+        mut stop: Stop,
+        several: bool,
+    ) -> Result<u64, ComponentError> {
         let Some(sender) = self.sender.take() else {
             return Err(ComponentError::new("the exporter was run without being started"));
         };
         let mut shards = Shards::start(self.config.queue, &sender, &self.metrics, source.account().cloned());
-        self.metrics.watch(shards.progress(), self.config.queue.requests);
+        self.metrics.watch(shards.progress(), self.config.queue.requests, several);
         let linger = self.config.linger;
         let translation = Arc::new(self.config.translation);
+        let metrics = Arc::clone(&self.metrics);
+        let encoder =
+            Encoder::new(Arc::clone(&translation), self.config.limits, metrics, Guard::new(self.config.store));
         let mut running = Running {
-            encoder: Encoder::new(
-                Arc::clone(&translation),
-                self.config.limits,
-                Arc::clone(&self.metrics),
-                Guard::new(self.config.store),
-            ),
+            encoder,
             escaped: Arc::new(translation.escaping()),
             translation,
             metadata: self.config.send_metadata.then(Metadata::default),
@@ -150,6 +157,7 @@ impl Destination {
             sender,
             account: source.account().cloned(),
             mark: Mark::default(),
+            apart: if matches!(&source, Source::Log(log) if log.replays()) { APART } else { 0 },
         };
         running.encoder.spread_over(running.adaptation.first());
         let logged = running.account.is_some();
@@ -197,6 +205,8 @@ struct Running {
     /// Of what is read from a log.
     account: Option<Arc<Account>>,
     mark: Mark,
+    /// Records of the log that are still to be kept apart.
+    apart: u32,
 }
 
 impl Running {
@@ -211,7 +221,7 @@ impl Running {
                 () = wait_until(due) => self.encoder.seal_all(),
             }
             self.hand_over(shards).await;
-            self.adapt(shards, matches!(source, Source::Log(log) if log.is_behind()));
+            self.adapt(shards);
         }
         self.encoder.seal_all();
         self.hand_over(shards).await;
@@ -224,8 +234,9 @@ impl Running {
             metadata.note(&batch, self.encoder.translation());
         }
         if mark != self.mark {
-            if mark.logged != self.mark.logged {
-                // What is lost at a deadline is told from what is not by requests.
+            // What is lost at a deadline is told from what is not by requests.
+            if mark.logged != self.mark.logged || self.apart > 0 {
+                self.apart = self.apart.saturating_sub(1);
                 self.encoder.seal_all();
             }
             self.mark = mark;
@@ -274,8 +285,8 @@ impl Running {
     }
 
     /// Uses as many shards as the backlog and the store ask for.
-    fn adapt(&mut self, shards: &Shards, behind: bool) {
-        if let Some(wanted) = self.adaptation.due(self.encoder.active(), shards.progress(), behind) {
+    fn adapt(&mut self, shards: &Shards) {
+        if let Some(wanted) = self.adaptation.due(self.encoder.active(), shards.progress()) {
             self.encoder.spread_over(wanted);
         }
         if self.adaptation.has_looked() {

@@ -4,10 +4,11 @@ use parking_lot::Mutex;
 use pipeline::telemetry::{Counter, Distribution, Gauge, Telemetry};
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::encode::Contents;
-use prometheus::remote_write::protocol::Written;
 use super::shards::Progress;
+use prometheus::remote_write::protocol::Written;
 
 /// The reason of points that are lost because the program ends.
 const SHUTDOWN: &str = "shutdown";
@@ -30,6 +31,8 @@ pub(super) struct Metrics {
     send_seconds: Distribution,
     newest_sent: Gauge,
     dropped: Mutex<HashMap<&'static str, Counter>>,
+    /// Points for which there was no time at the end.
+    lost: AtomicU64,
 }
 
 impl Metrics {
@@ -49,7 +52,10 @@ impl Metrics {
             written_exemplars: detail("written_exemplars", "Exemplars that the store has accepted."),
             sent_bytes: detail("sent_bytes", "Compressed bytes of accepted requests."),
             retries: detail("retries", "Attempts after the first one."),
-            taken_apart: detail("split_requests", "Requests that were sent in parts, since the store did not take them whole."),
+            taken_apart: detail(
+                "split_requests",
+                "Requests that were sent in parts, since the store did not take them whole.",
+            ),
             fallbacks: detail("fallbacks", "Times that the store was found not to know remote write 2.0."),
             send_seconds: telemetry.distribution(
                 "otelcol_exporter_prometheusremotewrite_send_seconds",
@@ -63,6 +69,7 @@ impl Metrics {
                 &both,
             ),
             dropped: Mutex::new(HashMap::new()),
+            lost: AtomicU64::new(0),
             telemetry: telemetry.clone(),
             exporter: exporter.to_owned(),
             endpoint: endpoint.to_owned(),
@@ -70,8 +77,12 @@ impl Metrics {
     }
 
     /// Publishes what waits.
-    pub(super) fn watch(&self, progress: &Arc<Progress>, capacity: usize) {
-        let own = [("exporter", self.exporter.as_str()), ("data_type", "metrics")];
+    /// The Collector's two gauges have no label for the endpoint, which they need if there are several.
+    pub(super) fn watch(&self, progress: &Arc<Progress>, capacity: usize, several: bool) {
+        let mut own = vec![("exporter", self.exporter.as_str()), ("data_type", "metrics")];
+        if several {
+            own.push(("endpoint", &self.endpoint));
+        }
         let both = [("exporter", self.exporter.as_str()), ("endpoint", self.endpoint.as_str())];
         let gauge = |name: &str, help, labels: &[(&str, &str)], read: fn(&Progress) -> f64| {
             let progress = Arc::clone(progress);
@@ -113,7 +124,7 @@ impl Metrics {
             self.telemetry.counter(
                 "otelcol_exporter_dropped_metric_points",
                 "Data points that were dropped, by reason.",
-                &[("exporter", &self.exporter), ("reason", reason)],
+                &[("exporter", &self.exporter), ("endpoint", &self.endpoint), ("reason", reason)],
             )
         };
         self.dropped.lock().entry(reason).or_insert_with(|| counter(())).add(points);
@@ -124,13 +135,14 @@ impl Metrics {
         if points == 0 {
             return;
         }
+        self.lost.fetch_add(points, Ordering::Relaxed);
         self.dropped(SHUTDOWN, points);
         self.failed(points);
     }
 
     /// What [`Metrics::lost`] has counted.
     pub(super) fn lost_at_shutdown(&self) -> u64 {
-        self.dropped.lock().get(SHUTDOWN).map_or(0, Counter::get)
+        self.lost.load(Ordering::Relaxed)
     }
 
     pub(super) fn failed(&self, points: u64) {

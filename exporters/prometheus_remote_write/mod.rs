@@ -1,4 +1,4 @@
-//! `prometheusremotewrite`: delivers metrics to any store that speaks Prometheus remote write, 1.0 or 2.0.
+//! `prometheusremotewrite`: delivers metrics to stores that speak Prometheus remote write, 1.0 or 2.0.
 //!
 //! For each store ([`destination`]) points are encoded as they arrive ([`encode`]), spread over shards by series, and sent
 //! one request per shard at a time ([`shards`], [`send`]). A store that fails is asked again with growing intervals. What
@@ -29,9 +29,9 @@ pub(crate) use config::Dialect;
 use config::Settings;
 use destination::{Destination, Source};
 use log::{LogQueue, LogSettings};
+use pipeline::channel::channel;
 use pipeline::component::{Build, BuildContext, ComponentError, Exporter, ExporterContext, Factory, Signal, Stability};
 use pipeline::config::{ConfigErrors, Node};
-use pipeline::channel::channel;
 use pipeline::stop::Stop;
 use pipeline::{AckOutcome, Input, Output};
 use std::sync::Arc;
@@ -110,7 +110,7 @@ async fn run_in_memory(mut destinations: Vec<Destination>, context: ExporterCont
     if destinations.len() == 1
         && let Some(only) = destinations.pop()
     {
-        return only.run(Source::Channel(input), stop).await;
+        return only.run(Source::Channel(input), stop, false).await;
     }
     let mut tasks = JoinSet::new();
     let (mut entries, mut metrics) = (Vec::new(), Vec::new());
@@ -118,7 +118,7 @@ async fn run_in_memory(mut destinations: Vec<Destination>, context: ExporterCont
         let (entry, share) = channel();
         entries.push(entry);
         metrics.push(Arc::clone(destination.metrics()));
-        tasks.spawn(destination.run(Source::Channel(share), stop.clone()).in_current_span());
+        tasks.spawn(destination.run(Source::Channel(share), stop.clone(), true).in_current_span());
     }
     let lost = share_out(input, &Output::to(entries), &mut stop).await;
     metrics.iter().for_each(|metrics| metrics.lost(lost));
@@ -156,10 +156,11 @@ async fn run_logged(
 ) -> Result<u64, ComponentError> {
     let ExporterContext { input, stop } = context;
     let keeper = log.keep();
+    let several = destinations.len() > 1;
     let metrics: Vec<_> = destinations.iter().map(|destination| Arc::clone(destination.metrics())).collect();
     let mut tasks = JoinSet::new();
     for (destination, source) in destinations.into_iter().zip(log.sources(&stop)) {
-        tasks.spawn(destination.run(Source::Log(source), stop.clone()).in_current_span());
+        tasks.spawn(destination.run(Source::Log(Box::new(source)), stop.clone(), several).in_current_span());
     }
     let lost = log.append(input, stop).await;
     metrics.iter().for_each(|metrics| metrics.lost(lost));

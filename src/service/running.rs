@@ -205,7 +205,11 @@ impl Running {
     fn retire(&mut self, slot: &Slot, deadline: Instant, succeeded: bool) -> Option<Ended> {
         let instance = self.instances.remove(slot)?;
         if let Some(owner) = instance.task.and_then(|task| self.owners.get_mut(&task)) {
-            if succeeded { owner.stop.hand_over(deadline) } else { owner.stop.stop(deadline) }
+            if succeeded {
+                owner.stop.hand_over(deadline)
+            } else {
+                owner.stop.stop(deadline)
+            }
             owner.leaving = Some(deadline + GRACE);
         }
         Some(instance.ended)

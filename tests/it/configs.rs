@@ -32,6 +32,7 @@ fn every_file_is_valid_without_any_environment() {
 struct Scene {
     target: Target,
     store: Store,
+    second: Store,
     discovery: Server,
     directory: tempfile::TempDir,
     /// For the page of what passed, the receiver and the health check.
@@ -52,7 +53,7 @@ impl Scene {
         let directory = tempfile::tempdir().unwrap();
         std::fs::write(directory.path().join("t.json"), list).unwrap();
         let (ports, otlp) = ([(); 3].map(|()| free_port()), [(); 2].map(|()| free_port()));
-        Self { target, store: Store::accepting(), discovery, directory, ports, otlp }
+        Self { target, store: Store::accepting(), second: Store::accepting(), discovery, directory, ports, otlp }
     }
 
     /// The file, started with ports and addresses of this scene.
@@ -69,7 +70,10 @@ impl Scene {
             .env("HEALTH_ENDPOINT", format!("127.0.0.1:{health}"))
             .env("OTLP_GRPC_ENDPOINT", format!("127.0.0.1:{}", self.otlp[0]))
             .env("OTLP_HTTP_ENDPOINT", format!("127.0.0.1:{}", self.otlp[1]))
+            .env("SECOND_REMOTE_WRITE_URL", self.second.url())
+            .env("WAL_DIRECTORY", self.directory.path().join("wal"))
             .env("STORAGE_DIRECTORY", self.directory.path().join("storage"))
+            .env("SPOOL_DIRECTORY", self.directory.path().join("spool"))
             .env("HOSTNAME", "the-host")
             .env("AWS_ACCESS_KEY_ID", "AKIDEXAMPLE")
             .env("AWS_SECRET_ACCESS_KEY", "a-secret-of-nobody")
@@ -132,6 +136,15 @@ impl Scene {
         }
         program.wait_for_line("Traces");
         program.wait_for_line("Logs");
+    }
+
+    /// Sends a delta of 7 from a sum.
+    fn send_delta(&self, start: u128, time: u128) {
+        let body = format!(
+            "{{\"resourceMetrics\":[{{\"scopeMetrics\":[{{\"metrics\":[{{\"name\":\"added\",\"sum\":{{\"isMonotonic\":true,\"aggregationTemporality\":1,\"dataPoints\":[{{\"startTimeUnixNano\":\"{start}\",\"timeUnixNano\":\"{time}\",\"asInt\":\"7\"}}]}}}}]}}]}}]}}"
+        );
+        let answer = http::post(self.otlp[1], "/v1/metrics", "application/json", body.as_bytes()).unwrap();
+        assert_eq!((answer.status, answer.body.as_str()), (200, "{}"));
     }
 
     /// Waits for samples of the target's counter in the store.
@@ -200,7 +213,7 @@ fn check(file: &Path) {
         }
         "file-storage.yaml" => {
             scene.wait_for_tries(&["job=\"node\""]);
-            assert!(scene.directory.path().join("storage").is_dir());
+            assert!(scene.directory.path().join("storage/exporter_prometheusremotewrite_/lock").is_file());
         }
         "gateway.yaml" => {
             let _sender = push(&scene);
@@ -223,10 +236,43 @@ fn check(file: &Path) {
                 scene.store.accepted().with(&["sent_total", "job=\"shop\""]).next().is_some()
             });
         }
+        "otlp-attributes.yaml" => {
+            scene.send_otlp(&mut program);
+            program.wait_for_line("-> deployment.environment.name: Str(production)");
+            wait_until("samples in the store", || {
+                let samples = scene.store.accepted();
+                samples.with(&["sent_total", "job=\"shop\"", "environment=\"production\""]).next().is_some()
+            });
+        }
+        "otlp-deltas.yaml" => {
+            let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_nanos();
+            scene.send_delta(now - 2_000_000_000, now - 1_000_000_000);
+            scene.send_delta(now - 1_000_000_000, now);
+            wait_until("the sum of both in the store", || {
+                let samples = scene.store.accepted();
+                let mut values = samples.with(&["added_total"]).flat_map(|(_, samples)| samples);
+                values.any(|(_, bits)| f64::from_bits(*bits) == 14.0)
+            });
+            program.wait_for_line("AggregationTemporality: Delta");
+        }
+        "otlp-files.yaml" => {
+            scene.send_otlp(&mut program);
+            wait_until("samples in the store", || {
+                scene.store.accepted().with(&["sent_total", "job=\"shop\""]).next().is_some()
+            });
+            assert!(scene.directory.path().join("spool/out.json").is_file());
+        }
         "prometheus-to-remote-write.yaml" => {
             let samples = scene.wait_for_tries(&["job=\"node\""]);
             assert_eq!(samples.with(&["go_gc_runs"]).count(), 0);
             wait_until("health", health);
+        }
+        "two-stores.yaml" => {
+            scene.wait_for_tries(&["job=\"node\""]);
+            let second = || scene.second.accepted();
+            wait_until("the second store", || second().with(&["tries_total", "copy=\"2\""]).next().is_some());
+            assert_eq!(scene.store.accepted().with(&["copy"]).count(), 0);
+            assert!(scene.directory.path().join("wal/exporter_prometheusremotewrite_/cursor-second").is_file());
         }
         "sidecar.yaml" => {
             scene.wait_for_tries(&["job=\"app\"", "instance=\"the-host\""]);
@@ -235,5 +281,8 @@ fn check(file: &Path) {
         other => panic!("configs/{other} is new: say here what it does"),
     }
     program.signal("TERM");
-    assert_eq!(program.wait().code(), Some(0), "{}:\n{}", file.display(), program.output());
+    let code = program.wait().code();
+    // What writes to itself has no store any more once it ends.
+    let lost = code == Some(3) && name_of(file) == "default.yaml";
+    assert!(lost || code == Some(0), "{}: {code:?}\n{}", file.display(), program.output());
 }

@@ -12,16 +12,16 @@ use std::time::Duration;
 /// 25 bytes a sample some ten million samples, ten minutes of 16,000 a second.
 const DEFAULT_QUEUE_BYTES: u64 = 256 << 20;
 
-/// The most shards that can be asked for: each is a connection, and the buffers of a request.
-const MAX_SHARDS: usize = 200;
-
-/// In which time a backlog is caught up with, unless `target_age` says otherwise: Prometheus takes 5% of it a second.
-const DEFAULT_TARGET_AGE: Duration = Duration::from_secs(20);
 /// The same with a log, which holds what does not fit: enough that no shard has to wait for the disk.
 const LOGGED_QUEUE_BYTES: u64 = 32 << 20;
 
 /// Requests that may wait for each shard with a log, unless `queue_size` says otherwise.
 const LOGGED_PER_SHARD: i64 = 4;
+/// The most shards that can be asked for: each is a connection, and the buffers of a request.
+const MAX_SHARDS: usize = 200;
+
+/// In which time a backlog is caught up with, unless `target_age` says otherwise: Prometheus takes 5% of it a second.
+const DEFAULT_TARGET_AGE: Duration = Duration::from_secs(20);
 
 /// Samples of a request, unless `max_samples_per_send` says otherwise: some 250 kB compressed, which
 /// stays far below what stores accept (AMP: 1 MB).
@@ -30,15 +30,6 @@ const DEFAULT_SAMPLES: usize = 10_000;
 pub(super) fn queue(keys: &Keys, problems: &mut Problems<'_>) -> QueueLimits {
     let queue = &keys.remote_write_queue;
     let logged = keys.wal.is_some();
-    let parallel = keys.max_batch_request_parallelism.or(queue.num_consumers).unwrap_or(5).clamp(1, 200);
-    let size = queue.queue_size.unwrap_or(if logged { LOGGED_PER_SHARD * parallel } else { 10_000 });
-    if size < 0 {
-        problems.refuse("remote_write_queue::queue_size", "remote write queue size can't be negative");
-    }
-    let enabled = queue.enabled.unwrap_or(true);
-    if enabled && size == 0 {
-        problems.refuse("remote_write_queue::queue_size", "a 0 size queue will drop all the data");
-    }
     let consumers = queue.num_consumers.unwrap_or(5);
     if consumers < 0 {
         problems.refuse("remote_write_queue::num_consumers", "remote write consumer number can't be negative");
@@ -46,9 +37,19 @@ pub(super) fn queue(keys: &Keys, problems: &mut Problems<'_>) -> QueueLimits {
     if keys.max_batch_request_parallelism.is_some_and(|n| n < 1) {
         problems.refuse("max_batch_request_parallelism", "max_batch_request_parallelism can't be set to below 1");
     }
+    let shards = shards(keys, consumers, problems);
+    let in_memory = if logged { LOGGED_PER_SHARD.saturating_mul(shards.max as i64) } else { 10_000 };
+    let size = queue.queue_size.unwrap_or(in_memory);
+    if size < 0 {
+        problems.refuse("remote_write_queue::queue_size", "remote write queue size can't be negative");
+    }
+    let enabled = queue.enabled.unwrap_or(true);
+    if enabled && size == 0 {
+        problems.refuse("remote_write_queue::queue_size", "a 0 size queue will drop all the data");
+    }
     let bytes = if logged { LOGGED_QUEUE_BYTES } else { DEFAULT_QUEUE_BYTES };
     QueueLimits {
-        shards: shards(keys, consumers, problems),
+        shards,
         // Without a queue a request waits for the one before it, and nothing else does.
         requests: if enabled { usize::try_from(size).unwrap_or(1).max(1) } else { 1 },
         bytes: usize::try_from(queue.max_bytes.unwrap_or(bytes)).unwrap_or(usize::MAX).max(1 << 20),
@@ -59,7 +60,8 @@ fn shards(keys: &Keys, consumers: i64, problems: &mut Problems<'_>) -> ShardRang
     let queue = &keys.remote_write_queue;
     for (key, value) in [("min_shards", queue.min_shards), ("max_shards", queue.max_shards)] {
         if value.is_some_and(|n| n < 1) {
-            problems.refuse(&format!("remote_write_queue::{key}"), format!("remote write queue {key} must be positive"));
+            problems
+                .refuse(&format!("remote_write_queue::{key}"), format!("remote write queue {key} must be positive"));
         }
     }
     let max = keys.max_batch_request_parallelism.or(queue.max_shards).unwrap_or(consumers);

@@ -81,7 +81,8 @@ impl Encoder {
         }
         self.seal_all();
         self.version = version;
-        self.shards.iter_mut().for_each(|shard| *shard = Shard::new(version, self.mark));
+        let mark = self.mark;
+        self.shards.iter_mut().for_each(|shard| *shard = Shard::new(version, mark));
         self.symbols = SymbolTables::default();
         if !Arc::ptr_eq(translation, &self.translation) {
             self.translation = Arc::clone(translation);
@@ -130,8 +131,7 @@ impl Encoder {
 
     /// The earliest number that something is accounted under which is not sealed yet.
     pub(super) fn oldest_open(&self) -> Option<u64> {
-        let open = self.shards.iter().filter(|shard| !shard.is_empty());
-        open.map(|shard| shard.mark.number).min()
+        self.shards.iter().filter(|shard| !shard.is_empty()).map(|shard| shard.mark.number).min()
     }
 
     /// Publishes how many shards are in use and what the label tables hold.

@@ -64,13 +64,17 @@ impl LogSettings {
         let Some(node) = exporter.get("wal").filter(|node| !node.is_null()) else { return Ok(None) };
         let keys: WalKeys = decode(node, "wal")?;
         let mut errors = ConfigErrors::new();
-        let mut refuse = |key: &str, message: String| errors.push(exporter.error_at("", &format!("wal::{key}"), message));
+        let mut refuse =
+            |key: &str, message: String| errors.push(exporter.error_at("", &format!("wal::{key}"), message));
         let sync = match (keys.fsync.as_deref(), keys.fsync_interval) {
             (None, None) => None,
             (None | Some("interval"), interval) => {
                 let interval = interval.map_or(Duration::from_secs(1), GoDuration::to_std);
                 if interval < Duration::from_millis(100) {
-                    refuse("fsync_interval", "fsync_interval must be at least 100ms: use fsync: always for less".into());
+                    refuse(
+                        "fsync_interval",
+                        "fsync_interval must be at least 100ms: use fsync: always for less".into(),
+                    );
                 }
                 Some(SyncPolicy::Every(interval))
             }

@@ -85,7 +85,13 @@ pub(super) struct Lag {
 }
 
 impl Lag {
-    pub(super) fn new(log: &Log, cursor: usize, metrics: Arc<Metrics>, account: Arc<Account>, inbox: Arc<Inbox>) -> Self {
+    pub(super) fn new(
+        log: &Log,
+        cursor: usize,
+        metrics: Arc<Metrics>,
+        account: Arc<Account>,
+        inbox: Arc<Inbox>,
+    ) -> Self {
         let gauge = |short: &str, help| metrics.destination_gauge(&format!("wal_{short}"), help);
         Self {
             records: gauge("lag", "Records of the log that wait for the destination."),
@@ -96,7 +102,10 @@ impl Lag {
                 "oldest_unsent_timestamp_seconds",
                 "Timestamp of the oldest sample that waits for the destination; 0 if none does.",
             ),
-            replay: gauge("replay_samples", "Samples that the log held at the start and the destination still has to get."),
+            replay: gauge(
+                "replay_samples",
+                "Samples that the log held at the start and the destination still has to get.",
+            ),
             in_memory: gauge("in_memory_samples", "Samples that wait in memory since the log does not take them."),
             replays_to: log.end(),
             told: Mutex::default(),

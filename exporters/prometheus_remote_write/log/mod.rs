@@ -27,8 +27,8 @@ use metrics::{Lag, LogMetrics, publish};
 use pipeline::component::{BuildContext, ComponentError, ComponentKind};
 use pipeline::stop::Stop;
 use pipeline::{Input, Point};
-use std::path::Path;
-use std::sync::Arc;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 use tokio::task::JoinSet;
 use tracing::Instrument as _;
@@ -40,9 +40,18 @@ const KEPT_BYTES: usize = 256 << 20;
 /// How long the end waits for threads that still read.
 const LAST_READ: Duration = Duration::from_millis(300);
 
+/// Tells others of this process that a log is open, so that nobody waits for its lock in vain: a successor is tried before
+/// its predecessor has ended.
+struct InUse {
+    directory: PathBuf,
+    holder: Weak<()>,
+}
+
 /// A log that is open, and whoever it is for.
 pub(super) struct LogQueue {
     log: Log,
+    /// What [`InUse`] looks at.
+    holder: Arc<()>,
     metrics: Arc<LogMetrics>,
     publish_every: Duration,
     destinations: Vec<(Arc<Metrics>, Arc<Account>, Arc<Inbox>)>,
@@ -81,12 +90,21 @@ impl LogQueue {
         options.max_age = settings.max_age;
         options.cursors = destinations.iter().map(|(name, _)| name.clone()).collect();
         let directory = options.directory.display().to_string();
+        let in_use = context.shared.get::<InUse>(&context.id);
+        if in_use.is_some_and(|other| other.directory == options.directory && other.holder.strong_count() > 0) {
+            return Err(ComponentError::new(format!(
+                "failed to open WAL: the log in {directory} is in use by the predecessor"
+            )));
+        }
+        let holder = Arc::new(());
+        let here = InUse { directory: options.directory.clone(), holder: Arc::downgrade(&holder) };
         let opened = tokio::task::spawn_blocking(move || Log::open(options)).await;
         let log = match opened {
             Ok(Ok(log)) => log,
             Ok(Err(error)) => return Err(ComponentError::caused("failed to open WAL", error)),
             Err(error) => return Err(ComponentError::caused("failed to open WAL", error)),
         };
+        context.shared.provide(context.id.clone(), here);
         let metrics = Arc::new(LogMetrics::new(&context.telemetry, &context.id.to_string()));
         metrics.opened(&log);
         for (cursor, (name, _)) in destinations.iter().enumerate() {
@@ -104,7 +122,7 @@ impl LogQueue {
         let most_kept = KEPT_BYTES / size_of::<Point>();
         let with_inbox = |(_, metrics)| (metrics, Arc::default(), Arc::new(Inbox::new(most_kept)));
         let destinations = destinations.into_iter().map(with_inbox).collect();
-        Ok(Self { log, metrics, publish_every: settings.publish_every, destinations })
+        Ok(Self { log, holder, metrics, publish_every: settings.publish_every, destinations })
     }
 
     /// What each destination reads, in the order of destinations.
@@ -145,13 +163,15 @@ impl LogQueue {
     /// Notes how far everybody has come, and gives the directory free. All destinations have ended.
     pub(super) async fn close(self, mut keeper: Keeper) {
         keeper.tasks.shutdown().await;
-        let Self { log, metrics, destinations, .. } = self;
+        let Self { log, holder, metrics, destinations, .. } = self;
         let closed = tokio::task::spawn_blocking(move || {
             for (cursor, (_, account, _)) in destinations.iter().enumerate() {
                 commit(&log, cursor, account);
             }
             publish(&log, &metrics, &keeper.lags);
-            log.close(LAST_READ)
+            let closed = log.close(LAST_READ);
+            drop(holder);
+            closed
         });
         if let Ok(Err(error)) = closed.await {
             tracing::error!(%error, "The log could not be synced to the disk at the end.");

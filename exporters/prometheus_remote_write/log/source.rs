@@ -20,8 +20,6 @@ const MOST_ATTEMPTS: u32 = 60;
 
 /// The reading end of a log.
 pub(in super::super) struct LogSource {
-    log: Log,
-    cursor: usize,
     reader: MetricReader,
     inbox: Arc<Inbox>,
     account: Arc<Account>,
@@ -34,14 +32,13 @@ pub(in super::super) struct LogSource {
     stop: Stop,
     failures: u32,
     read_again: Option<Instant>,
+    replays: bool,
 }
 
 impl LogSource {
     pub(super) fn new(log: &Log, cursor: usize, inbox: Arc<Inbox>, account: Arc<Account>, stop: Stop) -> Self {
         Self {
             reader: MetricReader::new(log, cursor),
-            log: log.clone(),
-            cursor,
             inbox,
             account,
             until: log.end(),
@@ -50,17 +47,18 @@ impl LogSource {
             stop,
             failures: 0,
             read_again: None,
+            replays: log.backlog(cursor).samples > 0,
         }
+    }
+
+    /// Whether the log held something for the destination when this began.
+    pub(in super::super) fn replays(&self) -> bool {
+        self.replays
     }
 
     /// Keeps account of what is sent.
     pub(in super::super) fn account(&self) -> &Arc<Account> {
         &self.account
-    }
-
-    /// Whether a part of the log waits to be read.
-    pub(in super::super) fn is_behind(&self) -> bool {
-        self.log.read_up_to(self.cursor).is_some_and(|read| read.record < self.until.record)
     }
 
     /// The next batch; `None` when nothing is to come, or a successor is to read on. May be dropped at any point and

@@ -110,6 +110,7 @@ pub(super) fn at_once(answer: &'static str) -> (Duration, Option<&'static str>) 
 /// A running exporter.
 pub(super) struct Running {
     pub(super) telemetry: Telemetry,
+    endpoint: String,
     entry: Option<Entry>,
     pub(super) stop: StopSource,
     task: JoinHandle<Result<(), ComponentError>>,
@@ -141,7 +142,8 @@ impl Running {
         let (entry, input) = channel();
         let stop = StopSource::default();
         let task = tokio::spawn(exporter.run(ExporterContext { input, stop: stop.handle() }));
-        Self { telemetry, entry: Some(entry), stop, task }
+        let endpoint = format!("http://{address}/api/v1/write");
+        Self { telemetry, endpoint, entry: Some(entry), stop, task }
     }
 
     /// Sends a batch of `points` points, and gives the end at which its fate is learnt.
@@ -162,7 +164,7 @@ impl Running {
     }
 
     pub(super) fn dropped(&self, reason: &str) -> Option<f64> {
-        let labels = [("exporter", "prometheusremotewrite"), ("reason", reason)];
+        let labels = [("exporter", "prometheusremotewrite"), ("endpoint", &self.endpoint), ("reason", reason)];
         self.telemetry.value("otelcol_exporter_dropped_metric_points", &labels)
     }
 
@@ -172,7 +174,7 @@ impl Running {
     }
 
     /// The same, and what it says at its end.
-    async fn ended(&mut self) -> Result<(), ComponentError> {
+    pub(super) async fn ended(&mut self) -> Result<(), ComponentError> {
         self.entry = None;
         tokio::time::timeout(PATIENCE, &mut self.task).await.unwrap().unwrap()
     }
@@ -286,8 +288,9 @@ async fn series_stay_in_order_while_shards_come_and_go() {
         (Duration::from_millis((n * 7 % 13) as u64), Some(answer))
     })
     .await;
-    let config =
-        config("max_samples_per_send: 10\nremote_write_queue: {max_shards: 8}\nretry_on_failure: {initial_interval: 3ms}\ntarget_info: {enabled: false}");
+    let config = config(
+        "max_samples_per_send: 10\nremote_write_queue: {max_shards: 8}\nretry_on_failure: {initial_interval: 3ms}\ntarget_info: {enabled: false}",
+    );
     let metrics = Arc::new(Metrics::new(&Telemetry::default(), "prometheusremotewrite", "test"));
     let sender = Arc::new(Sender {
         client: HttpClient::new(&config.client, &Authenticators::default()).unwrap(),
@@ -323,16 +326,15 @@ async fn series_stay_in_order_while_shards_come_and_go() {
             failed += 1;
             continue;
         }
-        let request =
-            Request {
-                body: body.into(),
-                version: ProtocolVersion::V1,
-                contents: Default::default(),
-                acks: Acks::default(),
-                shard: 0,
-                generation: 0,
-                mark: Default::default(),
-            };
+        let request = Request {
+            body: body.into(),
+            version: ProtocolVersion::V1,
+            contents: Default::default(),
+            acks: Acks::default(),
+            shard: 0,
+            generation: 0,
+            mark: Default::default(),
+        };
         for (of, samples) in received(&[request]).series {
             times.entry(labels(&of)["i"].to_owned()).or_default().extend(samples.iter().map(|(time, _)| *time));
         }

@@ -45,22 +45,43 @@ fn survives(mut scene: Scene, full: impl Fn(&Scene, bool)) {
     assert_eq!(missing(&samples, 1..=scraped), [0; 0]);
 }
 
+/// The signal that comes with a limit of file sizes would end the program; ignored, writes fail as on a full disk.
+fn ignoring_limits(command: &mut Command) {
+    let arguments: Vec<_> = command.get_args().map(ToOwned::to_owned).collect();
+    let mut shell = Command::new("sh");
+    shell.args(["-c", "trap '' XFSZ; exec \"$@\"", "sh", BINARY]).args(arguments);
+    *command = shell;
+}
+
+/// Keeps all files of the program from growing, or no longer.
+fn limit_files(scene: &Scene, limited: bool) {
+    let limit = if limited { "--fsize=0:unlimited" } else { "--fsize=unlimited:unlimited" };
+    let status = Command::new("prlimit").args(["--pid", &scene.oxidot.id().to_string(), limit]).status().unwrap();
+    assert!(status.success());
+}
+
 #[test]
 fn when_files_cannot_grow_memory_steps_in() {
     require!("prlimit");
-    // The signal that comes with a limit of file sizes would end the program; ignored, writes fail as on a full disk.
-    let ignoring = |command: &mut Command| {
-        let arguments: Vec<_> = command.get_args().map(ToOwned::to_owned).collect();
-        let mut shell = Command::new("sh");
-        shell.args(["-c", "trap '' XFSZ; exec \"$@\"", "sh", BINARY]).args(arguments);
-        *command = shell;
-    };
-    let scene = Scene::start_with(Store::start(down), "", ignoring);
-    survives(scene, |scene, full| {
-        let limit = if full { "--fsize=0:unlimited" } else { "--fsize=unlimited:unlimited" };
-        let status = Command::new("prlimit").args(["--pid", &scene.oxidot.id().to_string(), limit]).status().unwrap();
-        assert!(status.success());
-    });
+    survives(Scene::start_with(Store::start(down), "", ignoring_limits), limit_files);
+}
+
+#[test]
+fn what_only_memory_has_at_the_end_is_lost_and_told() {
+    require!("prlimit");
+    let mut scene = Scene::start_with(Store::start(down), "", ignoring_limits);
+    scene.wait_for_scrapes(3);
+    limit_files(&scene, true);
+    wait_until("samples in memory", || scene.of_log("in_memory_samples") > 0.0);
+    scene.oxidot.signal("TERM");
+    scene.oxidot.wait_for_log("Starting shutdown");
+    scene.oxidot.signal("TERM");
+    assert_eq!(scene.oxidot.wait().code(), Some(3), "{}", scene.oxidot.log());
+    scene.oxidot.wait_for_log("what was left is lost");
+    // What the log has is not lost.
+    scene.store.change(up);
+    scene.start_again();
+    scene.wait_for_delivery(2);
 }
 
 /// A small file system in memory, gone when dropped.
@@ -86,7 +107,9 @@ impl Drop for SmallDisk {
 #[test]
 fn a_full_disk_is_survived_and_used_again_when_there_is_room() {
     let Some(disk) = SmallDisk::mount() else {
-        return skipped("a_full_disk_is_survived_and_used_again_when_there_is_room: a file system cannot be mounted here");
+        return skipped(
+            "a_full_disk_is_survived_and_used_again_when_there_is_room: a file system cannot be mounted here",
+        );
     };
     let scene = Scene::start_in(disk.0.path(), Store::start(down), "", |_| {});
     let filler = disk.0.path().join("somebody-elses-file");

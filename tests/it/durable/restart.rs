@@ -77,7 +77,8 @@ fn a_sender_that_was_told_so_need_not_send_again() {
     oxidot.wait();
     store.change(up);
     let oxidot = Oxidot::start(&config);
-    let sent = |samples: &Samples| samples.with(&["__name__=\"sent\""]).map(|(_, samples)| samples.len()).sum::<usize>();
+    let sent =
+        |samples: &Samples| samples.with(&["__name__=\"sent\""]).map(|(_, samples)| samples.len()).sum::<usize>();
     wait_until("all that was acknowledged", || sent(&store.accepted()) >= 140);
     store.accepted().assert_in_order(&Samples::default());
     drop(oxidot);
