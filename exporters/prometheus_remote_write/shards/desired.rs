@@ -96,9 +96,8 @@ impl Adaptation {
         std::mem::take(&mut self.news)
     }
 
-    /// The number of shards to go over to, if it is time to look and the `active` ones are not right. `behind` says that
-    /// more waits outside of the shards, in a log.
-    pub(crate) fn due(&mut self, active: usize, progress: &Progress, behind: bool) -> Option<usize> {
+    /// The number of shards to go over to, if it is time to look and the `active` ones are not right.
+    pub(crate) fn due(&mut self, active: usize, progress: &Progress) -> Option<usize> {
         let elapsed = self.looked.elapsed();
         if elapsed < LOOK_EVERY {
             return None;
@@ -129,7 +128,7 @@ impl Adaptation {
         }
         let mut wanted = desired_shards(active, &rates, progress.delay_seconds(), &self.range);
         // Full queues hold back what comes, so that its rate says nothing; that they are full does.
-        if (behind || progress.waiting() > 2 * active) && wanted <= active {
+        if progress.waiting() > 2 * active && wanted <= active {
             wanted = (active * 2).min(self.range.max);
         }
         (wanted != active).then_some(wanted)
