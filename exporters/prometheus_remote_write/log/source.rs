@@ -20,6 +20,8 @@ const MOST_ATTEMPTS: u32 = 60;
 
 /// The reading end of a log.
 pub(in super::super) struct LogSource {
+    log: Log,
+    cursor: usize,
     reader: MetricReader,
     inbox: Arc<Inbox>,
     account: Arc<Account>,
@@ -39,6 +41,8 @@ impl LogSource {
     pub(super) fn new(log: &Log, cursor: usize, inbox: Arc<Inbox>, account: Arc<Account>, stop: Stop) -> Self {
         Self {
             reader: MetricReader::new(log, cursor),
+            log: log.clone(),
+            cursor,
             inbox,
             account,
             until: log.end(),

@@ -119,7 +119,7 @@ impl Scene {
              retry_on_failure: {{initial_interval: 20ms, max_interval: 500ms, max_elapsed_time: 0s}}, endpoints: [{endpoints}]}}}}\n\
              service: {{pipelines: {{metrics: {{receivers: [prometheusremotewrite, prometheus], exporters: [prometheusremotewrite]}}}}}}\n",
             port = self.pushing.port,
-            job = job("j", &self.target.address(), "100ms"),
+            job = job("j", &self.target.address(), "200ms"),
             endpoints = endpoints.join(", "),
         )
     }
@@ -172,18 +172,20 @@ impl Scene {
 
     /// What was scraped, on the books.
     fn enter_pages(&self) {
+        // Where the machine was too busy for a scrape, a page was served for nothing.
+        let all_taken = self.stores.iter().all(|(store, _)| store.lock().unwrap().failed_scrapes == 0);
         let mut ledger = self.pushing.ledger.lock().unwrap();
         for n in 1..=self.target.scrapes() {
-            let known = n <= self.safe_page && !self.unsure_pages.iter().any(|pages| pages.contains(&n));
+            let known = all_taken && n <= self.safe_page && !self.unsure_pages.iter().any(|pages| pages.contains(&n));
             ledger.offer(SCRAPED, n, if known { Fate::Known(AckOutcome::Persisted) } else { Fate::Unknown });
         }
     }
 
     /// Waits until nothing is missing that was acknowledged, and says what is if that does not come about.
     fn wait_for_delivery(&self, culprits: &Culprits) -> Result<(), String> {
-        self.enter_pages();
         let began = Instant::now();
         loop {
+            self.enter_pages();
             let ledger = self.pushing.ledger.lock().unwrap();
             let missing = self.stores.iter().find_map(|(store, _)| {
                 let store = store.lock().unwrap();
@@ -276,6 +278,7 @@ fn run(seed: u64) -> Result<Tally, String> {
         let seen = ledger.check(&store.arrivals, &culprits, &Excuses::default());
         tally.add(&seen.map_err(|why| format!("store {name}: {why}\n{}", oxidot.log()))?);
         refused += store.refused;
+        tally.count("failed scrapes", store.failed_scrapes);
         culprits_known += ledger.culprits(&culprits);
     }
     if all != rejected || rejected > refused || (uninterrupted && rejected < culprits_known) {

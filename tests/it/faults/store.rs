@@ -41,6 +41,8 @@ pub(super) struct Store {
     pub(super) said: u64,
     /// Culprits in refusals after which nothing more is to come of them.
     pub(super) refused: u64,
+    /// Scrapes that have failed, as the series `up` says.
+    pub(super) failed_scrapes: u64,
     /// Requests by status; 0 for those that got no answer.
     pub(super) answers: std::collections::BTreeMap<u16, u64>,
 }
@@ -50,6 +52,7 @@ pub(super) struct Store {
 struct Content {
     /// Series and number of the sample; `None` for what is not of ours.
     samples: Vec<Option<(u32, u64)>>,
+    failed_scrapes: u64,
 }
 
 impl<'a> WriteVisitor<'a> for Content {
@@ -58,6 +61,9 @@ impl<'a> WriteVisitor<'a> for Content {
         assert!(labels.is_sorted_by(|a, b| a.0 < b.0), "labels are sorted and unique: {labels:?}");
         let label = |name| labels.iter().find(|(n, _)| *n == name).map(|(_, value)| *value);
         let own = if label("__name__") == Some(OFFERED) { label("i").and_then(|i| i.parse().ok()) } else { None };
+        if label("__name__") == Some("up") {
+            self.failed_scrapes += series.samples.iter().filter(|sample| sample.value == 0.0).count() as u64;
+        }
         // Markers of staleness are not of ours either.
         let own = |value: f64| own.filter(|_| !value.is_nan()).map(|series| (series, value as u64));
         self.samples.extend(series.samples.iter().map(|sample| own(sample.value)));
@@ -85,6 +91,7 @@ impl Store {
             arrivals: Vec::new(),
             said: 0,
             refused: 0,
+            failed_scrapes: 0,
             answers: Default::default(),
         }
     }
@@ -166,6 +173,7 @@ impl Store {
                 self.arrivals.push(Arrival { series, n, life, said });
             }
         }
+        self.failed_scrapes += content.failed_scrapes;
         self.said += if said { written } else { 0 };
         if let Some(instead) = instead {
             return instead;
