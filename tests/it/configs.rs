@@ -38,6 +38,8 @@ struct Scene {
     ports: [u16; 3],
     /// For OTLP by gRPC and by HTTP.
     otlp: [u16; 2],
+    /// Where what came by OTLP goes, by gRPC and by HTTP.
+    next: [u16; 2],
 }
 
 impl Scene {
@@ -51,8 +53,9 @@ impl Scene {
         });
         let directory = tempfile::tempdir().unwrap();
         std::fs::write(directory.path().join("t.json"), list).unwrap();
-        let (ports, otlp) = ([(); 3].map(|()| free_port()), [(); 2].map(|()| free_port()));
-        Self { target, store: Store::accepting(), discovery, directory, ports, otlp }
+        let (ports, otlp, next) =
+            ([(); 3].map(|()| free_port()), [(); 2].map(|()| free_port()), [(); 2].map(|()| free_port()));
+        Self { target, store: Store::accepting(), discovery, directory, ports, otlp, next }
     }
 
     /// The file, started with ports and addresses of this scene.
@@ -69,6 +72,10 @@ impl Scene {
             .env("HEALTH_ENDPOINT", format!("127.0.0.1:{health}"))
             .env("OTLP_GRPC_ENDPOINT", format!("127.0.0.1:{}", self.otlp[0]))
             .env("OTLP_HTTP_ENDPOINT", format!("127.0.0.1:{}", self.otlp[1]))
+            .env("OTLP_SERVER", format!("http://127.0.0.1:{}", self.next[0]))
+            .env("CLOUDWATCH_METRICS", format!("http://127.0.0.1:{}/v1/metrics", self.next[1]))
+            .env("XRAY_TRACES", format!("http://127.0.0.1:{}/v1/traces", self.next[1]))
+            .env("CLOUDWATCH_LOGS", format!("http://127.0.0.1:{}/v1/logs", self.next[1]))
             .env("STORAGE_DIRECTORY", self.directory.path().join("storage"))
             .env("HOSTNAME", "the-host")
             .env("AWS_ACCESS_KEY_ID", "AKIDEXAMPLE")
@@ -111,6 +118,36 @@ impl Scene {
 
     /// Sends a point, a span and a log record, and waits for the lines of the last two.
     fn send_otlp(&self, program: &mut Program) {
+        self.post_otlp();
+        program.wait_for_line("Traces");
+        program.wait_for_line("Logs");
+    }
+
+    /// An OTLP server at the end of it all, which shows what it gets.
+    fn next_server(&self) -> Program {
+        let [grpc, http] = self.next;
+        let config = format!(
+            "receivers: {{otlp: {{protocols: {{grpc: {{endpoint: \"127.0.0.1:{grpc}\"}}, http: {{endpoint: \"127.0.0.1:{http}\"}}}}}}}}\n\
+             exporters: {{debug: }}\n\
+             service: {{pipelines: {{metrics: {{receivers: [otlp], exporters: [debug]}}, traces: {{receivers: [otlp], exporters: [debug]}}, \
+               logs: {{receivers: [otlp], exporters: [debug]}}}}}}\n"
+        );
+        let mut command = command(&["--config", &format!("yaml:{config}"), "--config", &own_metrics_at(free_port())]);
+        let mut program = Program::start(&mut command);
+        program.wait_for_line("Everything is ready");
+        program
+    }
+
+    /// Sends a point, a span and a log record, and waits for all of them at the end.
+    fn pass_otlp_on(&self, next: &mut Program) {
+        self.post_otlp();
+        for signal in ["Metrics", "Traces", "Logs"] {
+            next.wait_for_line(signal);
+        }
+    }
+
+    /// Sends a point, a span and a log record.
+    fn post_otlp(&self) {
         let resource =
             "\"resource\":{\"attributes\":[{\"key\":\"service.name\",\"value\":{\"stringValue\":\"shop\"}}]}";
         let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_nanos();
@@ -130,8 +167,6 @@ impl Scene {
             let answer = http::post(self.otlp[1], path, "application/json", body.as_bytes()).unwrap();
             assert_eq!((answer.status, answer.body.as_str()), (200, "{}"), "{path}");
         }
-        program.wait_for_line("Traces");
-        program.wait_for_line("Logs");
     }
 
     /// Waits for samples of the target's counter in the store.
@@ -223,6 +258,7 @@ fn check(file: &Path) {
                 scene.store.accepted().with(&["sent_total", "job=\"shop\""]).next().is_some()
             });
         }
+        "otlp-gateway.yaml" | "cloudwatch-otlp.yaml" => scene.pass_otlp_on(&mut scene.next_server()),
         "prometheus-to-remote-write.yaml" => {
             let samples = scene.wait_for_tries(&["job=\"node\""]);
             assert_eq!(samples.with(&["go_gc_runs"]).count(), 0);

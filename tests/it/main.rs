@@ -10,6 +10,7 @@ mod churn;
 mod command_line;
 mod configs;
 mod otlp;
+mod otlp_out;
 mod outages;
 mod receiving;
 mod reload;
