@@ -42,6 +42,9 @@ use self::request::Claim;
 use self::store::Store;
 use crate::retry::Retry;
 
+/// The most that [`Transport::restore`] has to make of anything: far above the length of requests, in JSON too.
+pub(crate) const MAX_RESTORED: usize = 256 << 20;
+
 /// The signals that exporters here carry.
 const SIGNALS: [Signal; 3] = [Signal::Metrics, Signal::Traces, Signal::Logs];
 
@@ -56,6 +59,9 @@ pub(crate) trait Transport: Send + Sync + 'static {
     /// # Errors
     /// Why the request cannot be sent at all.
     fn prepare(&self, signal: Signal, request: Bytes) -> Result<Bytes, String>;
+
+    /// The request in protobuf that [`Transport::prepare`] has made this of.
+    fn restore(&self, signal: Signal, prepared: Bytes) -> Option<Bytes>;
 
     /// Makes one attempt to send what [`Transport::prepare`] has made.
     async fn send(&self, signal: Signal, prepared: &Bytes) -> Attempt;
@@ -77,6 +83,13 @@ pub(crate) enum Attempt {
     },
     /// The same will never be accepted.
     Rejected {
+        /// For the label of a counter.
+        reason: &'static str,
+        /// What is wrong.
+        why: String,
+    },
+    /// The same will never be accepted, and smaller requests may be.
+    TooLarge {
         /// For the label of a counter.
         reason: &'static str,
         /// What is wrong.

@@ -203,6 +203,12 @@ impl GrpcClient {
         Some(Framed(frame.freeze()))
     }
 
+    /// The message in a frame that [`GrpcClient::frame`] has made; none if it is more than `limit` bytes.
+    #[must_use]
+    pub fn unframe(&self, framed: Framed, limit: usize) -> Option<Bytes> {
+        message(&self.inner.headers, framed.0, limit).ok()
+    }
+
     /// Makes one call: `path` is `/package.Service/Method`. Gives the response's message. `timeout` bounds everything and is told to the
     /// server.
     ///

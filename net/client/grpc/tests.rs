@@ -164,6 +164,8 @@ async fn messages_are_compressed_as_the_key_says() {
         assert!(field("user-agent").starts_with("oxidot/"), "{:?}", field("user-agent"));
         // By the server's own reading.
         assert_eq!(message(&parts.headers, body.into(), 1 << 20).unwrap(), plain);
+        assert_eq!(client.unframe(client.frame(&plain).unwrap(), 1 << 20).unwrap(), plain);
+        assert_eq!(client.unframe(client.frame(&plain).unwrap(), plain.len() - 1), None);
         assert_eq!(call(&client, b"").await.unwrap(), "answer");
         assert_eq!(server.seen.lock().pop().unwrap().1, frame(0, b""));
     }
