@@ -26,7 +26,7 @@ use tokio::time::Instant;
 use super::*;
 
 /// Far longer than anything here takes: only a test that fails waits for it. Long enough for retries, whose time is not real.
-const PATIENCE: Duration = Duration::from_secs(3600);
+const PATIENCE: Duration = Duration::from_secs(600);
 
 /// An attempt as the destination saw it.
 #[derive(Clone, Debug)]

@@ -4,6 +4,7 @@ mod durable;
 mod independent;
 mod outages;
 mod round_trips;
+mod secure;
 mod signed;
 
 use std::sync::{Arc, Mutex};
