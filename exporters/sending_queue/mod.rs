@@ -181,12 +181,7 @@ impl SendingQueue {
         loop {
             let batch = tokio::select! {
                 batch = context.input.recv_any() => batch,
-                () = stop.deadline_passed() => {
-                    while let Some(batch) = context.input.try_recv_any() {
-                        self.lane(&mut lanes, batch.signal(), &context).map(|lane| drop(arrival(batch, lane)));
-                    }
-                    None
-                }
+                () = stop.deadline_passed() => None,
             };
             let Some(batch) = batch else { break };
             let Some(lane) = self.lane(&mut lanes, batch.signal(), &context) else { continue };
@@ -195,6 +190,12 @@ impl SendingQueue {
                 // A lane that has ended has panicked, which is told below.
                 sent = lane.input.send(arrival) => if sent.is_err() { break },
                 () = stop.deadline_passed() => {}
+            }
+        }
+        // What is left of the input after the deadline counts as lost.
+        while let Some(batch) = context.input.try_recv_any() {
+            if let Some(lane) = self.lane(&mut lanes, batch.signal(), &context) {
+                drop(arrival(batch, lane));
             }
         }
         drop(lanes);
