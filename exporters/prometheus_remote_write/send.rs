@@ -213,7 +213,7 @@ fn rejection_reason(status: StatusCode) -> &'static str {
 /// The beginning of the store's answer, on one line.
 fn words(answer: &[u8]) -> String {
     let text = String::from_utf8_lossy(answer.get(..LOGGED_BYTES).unwrap_or(answer));
-    text.trim().replace(['\n', '\r'], " ")
+    aws::without_request(text.trim()).replace(['\n', '\r'], " ")
 }
 
 /// Seconds, or an HTTP date in the future; anything else is ignored (RFC 9110, section 10.2.3).
