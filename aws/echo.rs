@@ -1,7 +1,8 @@
 //! What services say of a wrong signature, without what they repeat of the request.
 
 /// Where the repetition begins: the request as the service saw it, session token included.
-const BEGINNINGS: [&str; 2] = ["The Canonical String for this request should have been", "The String-to-Sign should have been"];
+const BEGINNINGS: [&str; 2] =
+    ["The Canonical String for this request should have been", "The String-to-Sign should have been"];
 
 /// The words of a service up to where it repeats the request. AWS does so when a signature does not match; whoever logs or shows all of
 /// the answer gives away the session token, which is among the signed fields.

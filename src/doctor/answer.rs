@@ -70,7 +70,9 @@ fn stranger(asked: &Asked<'_>, headers: &HeaderMap) -> String {
     let server = headers.get(header::SERVER).or_else(|| headers.get(header::VIA)).and_then(|value| value.to_str().ok());
     let server = server.map(|server| format!(", and calls itself {}", words(server.as_bytes()))).unwrap_or_default();
     let proxy = asked.proxy.map(|proxy| format!(" (requests go through {proxy})")).unwrap_or_default();
-    format!("This answer has no x-amzn-RequestId{server}: it is hardly AWS' own. Look for a proxy or gateway on the way that answers in its place{proxy}.")
+    format!(
+        "This answer has no x-amzn-RequestId{server}: it is hardly AWS' own. Look for a proxy or gateway on the way that answers in its place{proxy}."
+    )
 }
 
 fn judge(asked: &Asked<'_>, answer: &Answer<'_>) -> (Mark, String, Vec<String>) {
@@ -117,24 +119,40 @@ fn refused(asked: &Asked<'_>, answer: &Answer<'_>) -> (Mark, String, Vec<String>
     let (meaning, advice) = match refusal {
         Refusal::ClockSkew => ("the signature's time is not now", clock(skewed)),
         // A clock that is wrong explains most of what else can be said about a signature.
-        Refusal::SignatureMismatch | Refusal::Other if skewed.is_some() => ("it does not accept the signature", clock(skewed)),
+        Refusal::SignatureMismatch | Refusal::Other if skewed.is_some() => {
+            ("it does not accept the signature", clock(skewed))
+        }
         Refusal::Expired => ("the credentials have expired", expired(asked)),
-        Refusal::InvalidToken => ("AWS does not know these credentials", vec![
-            sentence(refusal.advice()),
-            format!("Compare {} with what the source has now (aws sts get-caller-identity with the same source).", who(asked)),
-        ]),
+        Refusal::InvalidToken => (
+            "AWS does not know these credentials",
+            vec![
+                sentence(refusal.advice()),
+                format!(
+                    "Compare {} with what the source has now (aws sts get-caller-identity with the same source).",
+                    who(asked)
+                ),
+            ],
+        ),
         Refusal::SignatureMismatch => ("the signature does not match", mismatch(asked)),
         Refusal::WrongScope => ("the signature is for another region or service", scope(asked)),
-        Refusal::Unsigned => ("it arrived without its signature", vec![format!(
-            "A proxy on the way takes the Authorization field out{}: let it pass such requests unchanged.",
-            asked.proxy.map(|proxy| format!(" (requests go through {proxy})")).unwrap_or_default()
-        )]),
-        Refusal::NotAuthorized => ("the identity is known and may not write here", permission::advice(asked, answer.body)),
-        Refusal::Other => ("it refuses, and does not say why", vec![format!(
-            "If it is AWS: look for {} in CloudTrail, and check the permission {}, the VPC endpoint's policy, and the region.",
-            who(asked),
-            asked.scope.and_then(|scope| permission::action(&scope.service)).unwrap_or("to write")
-        )]),
+        Refusal::Unsigned => (
+            "it arrived without its signature",
+            vec![format!(
+                "A proxy on the way takes the Authorization field out{}: let it pass such requests unchanged.",
+                asked.proxy.map(|proxy| format!(" (requests go through {proxy})")).unwrap_or_default()
+            )],
+        ),
+        Refusal::NotAuthorized => {
+            ("the identity is known and may not write here", permission::advice(asked, answer.body))
+        }
+        Refusal::Other => (
+            "it refuses, and does not say why",
+            vec![format!(
+                "If it is AWS: look for {} in CloudTrail, and check the permission {}, the VPC endpoint's policy, and the region.",
+                who(asked),
+                asked.scope.and_then(|scope| permission::action(&scope.service)).unwrap_or("to write")
+            )],
+        ),
     };
     (Mark::Fail, meaning.to_owned(), advice)
 }
@@ -151,7 +169,11 @@ fn who(asked: &Asked<'_>) -> String {
 
 fn expired(asked: &Asked<'_>) -> Vec<String> {
     vec![
-        format!("{} is too old: its source has to provide newer ones. {}", first_up(&who(asked)), sentence(Refusal::Expired.advice())),
+        format!(
+            "{} is too old: its source has to provide newer ones. {}",
+            first_up(&who(asked)),
+            sentence(Refusal::Expired.advice())
+        ),
         "The service asks the source again whenever AWS says so, and keeps what could not be sent.".to_owned(),
     ]
 }
@@ -166,7 +188,10 @@ fn mismatch(asked: &Asked<'_>) -> Vec<String> {
         who(asked)
     )];
     if asked.uri.path().contains("//") {
-        advice.push(format!("The endpoint's path has a double slash ({}), which is not signed as it is sent: take one out.", asked.uri.path()));
+        advice.push(format!(
+            "The endpoint's path has a double slash ({}), which is not signed as it is sent: take one out.",
+            asked.uri.path()
+        ));
     }
     advice.push(match asked.proxy {
         Some(proxy) => format!("Or the proxy {proxy} changes the path, the host or the body: let it only tunnel (CONNECT)."),
@@ -182,7 +207,9 @@ fn scope(asked: &Asked<'_>) -> Vec<String> {
         (Some(service), Some(region)) => format!("the endpoint is that of {service} in {region}"),
         _ => "the words above say which it wants".to_owned(),
     };
-    vec![format!("The signature is for {signed}, and {wanted}: set region and service (of sigv4auth, sigv4 or aws_auth) to that.")]
+    vec![format!(
+        "The signature is for {signed}, and {wanted}: set region and service (of sigv4auth, sigv4 or aws_auth) to that."
+    )]
 }
 
 fn unsigned(asked: &Asked<'_>) -> Vec<String> {
@@ -214,7 +241,11 @@ fn missing(asked: &Asked<'_>) -> Vec<String> {
     let Some(workspace) = permission::workspace(path).filter(|_| asked.is_signed || aws::is_amp(host)) else {
         return vec![format!(
             "The path {path} of the endpoint is wrong: Prometheus and Amazon Managed Service for Prometheus take {}, Mimir and Cortex /api/v1/push, VictoriaMetrics /api/v1/write.",
-            if aws::is_amp(host) { "/workspaces/<id>/api/v1/remote_write" } else { "/api/v1/write and /workspaces/<id>/api/v1/remote_write" }
+            if aws::is_amp(host) {
+                "/workspaces/<id>/api/v1/remote_write"
+            } else {
+                "/api/v1/write and /workspaces/<id>/api/v1/remote_write"
+            }
         )];
     };
     let region = asked.scope.map_or("<region>", |scope| scope.region.as_ref());
@@ -232,7 +263,8 @@ fn throttled(asked: &Asked<'_>) -> Vec<String> {
     if asked.is_signed {
         advice.push("If the words speak of an ingestion rate or of active series, ask for a higher quota of the workspace (Service Quotas, Amazon Managed Service for Prometheus), or send less: longer scrape intervals, metric_relabel_configs. \"Rate exceeded\" counts requests: raise max_samples_per_send.".to_owned());
     } else {
-        advice.push("Raise the store's limit, or send less: longer scrape intervals, metric_relabel_configs.".to_owned());
+        advice
+            .push("Raise the store's limit, or send less: longer scrape intervals, metric_relabel_configs.".to_owned());
     }
     advice
 }
@@ -243,12 +275,16 @@ fn failing(answer: &Answer<'_>) -> Vec<String> {
     advice.push(if gateway {
         "A proxy or load balancer answers for a store that it cannot reach: look at that, then at the store.".to_owned()
     } else {
-        "It is the store's mistake: look at its log, or at the AWS Health Dashboard with the request id above.".to_owned()
+        "It is the store's mistake: look at its log, or at the AWS Health Dashboard with the request id above."
+            .to_owned()
     });
     advice
 }
 
 fn redirect(headers: &HeaderMap) -> String {
     let to = headers.get(header::LOCATION).and_then(|value| value.to_str().ok()).map(|to| words(to.as_bytes()));
-    format!("Set the endpoint to where it leads, {}: a write is not to be redirected, and a signature is only good for its own URL.", to.as_deref().unwrap_or("which it does not say"))
+    format!(
+        "Set the endpoint to where it leads, {}: a write is not to be redirected, and a signature is only good for its own URL.",
+        to.as_deref().unwrap_or("which it does not say")
+    )
 }

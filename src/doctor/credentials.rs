@@ -10,6 +10,9 @@ use std::time::{Duration, SystemTime};
 /// Temporary keys of the SSM agent live for an hour and are renewed after half of it.
 const SSM_LIFE: Duration = Duration::from_secs(3600);
 
+/// The last provider of the chain.
+const END_OF_CHAIN: &str = "IMDSv2";
+
 /// What is said to whoever looks from elsewhere than the service does.
 const SAME_PLACE: &str = "Mind that this program sees the user, the environment and the files of this shell. Run it as the service runs: sudo -u its user with its environment, docker exec, kubectl exec, or as ExecStartPre.";
 
@@ -37,7 +40,10 @@ pub(super) fn check(
     );
     report.line(mark, "credentials", &text);
     if mark == Mark::Fail {
-        report.advise(format!("The source of these credentials has to provide newer ones: {}.", Refusal::Expired.advice()));
+        report.advise(format!(
+            "The source of these credentials has to provide newer ones: {}.",
+            Refusal::Expired.advice()
+        ));
     }
     if identity.provider.contains("shared files") {
         shared_file(&identity, settings, now, report);
@@ -99,19 +105,19 @@ fn overruled(identity: &Identity, settings: &SigningSettings) -> Option<&'static
     let by_chain = settings.credentials.keys.is_none() && settings.credentials.profile.is_none();
     let set = |name: &str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
     let is_early = identity.provider.contains("environment") || identity.provider.contains("shared files");
-    let later = [
-        "AWS_WEB_IDENTITY_TOKEN_FILE",
-        "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
-        "AWS_CONTAINER_CREDENTIALS_FULL_URI",
-    ];
+    let later =
+        ["AWS_WEB_IDENTITY_TOKEN_FILE", "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI", "AWS_CONTAINER_CREDENTIALS_FULL_URI"];
     later.into_iter().find(|name| by_chain && is_early && set(name))
 }
 
 /// No credentials: who was asked, why each has none, and what to do.
 fn absent(error: &LoadError, settings: &SigningSettings, report: &mut Report<'_>) {
     report.line(Mark::Fail, "credentials", "there are none; asked in this order:");
-    for tried in &error.tried {
-        report.line(Mark::Fail, "", &format!("{}: {}", tried.provider, words(tried.reason.as_bytes())));
+    for (at, tried) in error.tried.iter().enumerate() {
+        // One that is set up and fails ends the search; those before it only have none.
+        let ended = at + 1 == error.tried.len() && tried.provider != END_OF_CHAIN;
+        let mark = if ended { Mark::Fail } else { Mark::Note };
+        report.line(mark, "", &format!("{}: {}", tried.provider, words(tried.reason.as_bytes())));
     }
     let all = error.to_string();
     let says = |text: &str| all.to_ascii_lowercase().contains(text);

@@ -76,9 +76,8 @@ impl Destination {
         if targets.is_empty() {
             return Ok(None);
         }
-        let keys = part(node, |key| {
-            CollectorHttpClientConfig::HTTP_CLIENT_FIELDS.contains(&key) && !LEFT_OUT.contains(&key)
-        });
+        let keys =
+            part(node, |key| CollectorHttpClientConfig::HTTP_CLIENT_FIELDS.contains(&key) && !LEFT_OUT.contains(&key));
         let config: CollectorHttpClientConfig = decode(&keys, "").map_err(|errors| errors.to_string())?;
         let defaults = CollectorDefaults { timeout: Some(TIMEOUT), compression: None };
         let mut client = collector_settings(&config, &defaults).map_err(|error| error.to_string())?;
@@ -156,7 +155,9 @@ fn targets(graph: &Graph, id: &ComponentId, type_name: &str, node: &Node) -> Res
 fn signing(graph: &Graph, type_name: &str, node: &Node, credentials: &Credentials) -> Result<Signing, String> {
     if let Credentials::Authenticator(id) = credentials {
         let Some(vertex) = graph.vertices.get(&Slot::Extension(id.clone())) else {
-            return Err(format!("auth::authenticator: extension \"{id}\" does not run: list it under service::extensions"));
+            return Err(format!(
+                "auth::authenticator: extension \"{id}\" does not run: list it under service::extensions"
+            ));
         };
         if vertex.factory.type_name != SIGNER {
             return Ok(Signing::Other(id.clone()));

@@ -218,57 +218,54 @@ struct Sent<'a> {
 }
 
 impl Sent<'_> {
-/// Sends it and explains what comes of it.
-async fn explain(
-    &self,
-    destination: &Destination,
-    client: &HttpClient,
-    signer: &Signer,
-    report: &mut Report<'_>,
-) {
-    let Self { target, request, what, is_first } = *self;
-    let proxy = client.proxy_of(&target.uri);
-    let (started, mut body) = (Instant::now(), Vec::new());
-    let result = client.send(request, &mut body, ANSWER_LIMIT).await;
-    let took = started.elapsed();
-    let head = match result {
-        Ok(head) => head,
-        Err(error) if target.payload == Payload::Grpc && is_reached(&error) => {
-            report.line(Mark::Ok, "write", "a connection can be made; what the exporter sends was not tried (gRPC)");
-            return;
+    /// Sends it and explains what comes of it.
+    async fn explain(&self, destination: &Destination, client: &HttpClient, signer: &Signer, report: &mut Report<'_>) {
+        let Self { target, request, what, is_first } = *self;
+        let proxy = client.proxy_of(&target.uri);
+        let (started, mut body) = (Instant::now(), Vec::new());
+        let result = client.send(request, &mut body, ANSWER_LIMIT).await;
+        let took = started.elapsed();
+        let head = match result {
+            Ok(head) => head,
+            Err(error) if target.payload == Payload::Grpc && is_reached(&error) => {
+                report.line(
+                    Mark::Ok,
+                    "write",
+                    "a connection can be made; what the exporter sends was not tried (gRPC)",
+                );
+                return;
+            }
+            Err(error) => return network::explain(&error, &target.uri, proxy.as_deref(), report),
+        };
+        let skew = Skew::of(&head.headers, SystemTime::now() - took / 2);
+        if let Some(skew) = skew.as_ref().filter(|_| is_first) {
+            let mark = skew.mark(destination.is_signed());
+            report.line(mark, "clock", &skew.text());
+            if mark == Mark::Fail
+                && let Some(advice) = skew.advice()
+            {
+                report.advise(advice);
+            }
         }
-        Err(error) => return network::explain(&error, &target.uri, proxy.as_deref(), report),
-    };
-    let skew = Skew::of(&head.headers, SystemTime::now() - took / 2);
-    if let Some(skew) = skew.as_ref().filter(|_| is_first) {
-        let mark = skew.mark(destination.is_signed());
-        report.line(mark, "clock", &skew.text());
-        if mark == Mark::Fail
-            && let Some(advice) = skew.advice()
-        {
-            report.advise(advice);
+        let scope = signer.scope();
+        let asked = Asked {
+            uri: &target.uri,
+            what,
+            scope: scope.as_ref(),
+            identity: signer.identity.as_deref().filter(|_| signer.is_ready()),
+            caller: signer.caller.as_ref(),
+            proxy: proxy.as_deref(),
+            is_signed: destination.is_signed(),
+            any_page: matches!(target.payload, Payload::Grpc | Payload::Unknown),
+        };
+        let answer = Answer { status: head.status, headers: &head.headers, body: &body, skew: skew.as_ref() };
+        let verdict = explain(&asked, &answer);
+        let place = if destination.targets.len() > 1 { format!("{}: ", shown(&target.uri)) } else { String::new() };
+        report.line(verdict.mark, "write", &format!("{place}{}, after {} ms", verdict.text, took.as_millis()));
+        for text in verdict.advice {
+            report.advise(text);
         }
     }
-    let scope = signer.scope();
-    let asked = Asked {
-        uri: &target.uri,
-        what,
-        scope: scope.as_ref(),
-        identity: signer.identity.as_deref().filter(|_| signer.is_ready()),
-        caller: signer.caller.as_ref(),
-        proxy: proxy.as_deref(),
-        is_signed: destination.is_signed(),
-        any_page: matches!(target.payload, Payload::Grpc | Payload::Unknown),
-    };
-    let answer = Answer { status: head.status, headers: &head.headers, body: &body, skew: skew.as_ref() };
-    let verdict = explain(&asked, &answer);
-    let place = if destination.targets.len() > 1 { format!("{}: ", shown(&target.uri)) } else { String::new() };
-    report.line(verdict.mark, "write", &format!("{place}{}, after {} ms", verdict.text, took.as_millis()));
-    for text in verdict.advice {
-        report.advise(text);
-    }
-}
-
 }
 
 /// Whether somebody was there, though not to speak HTTP/1.1: a gRPC server ends such a connection.

@@ -13,6 +13,8 @@ mod examine;
 mod network;
 mod permission;
 mod report;
+#[cfg(test)]
+mod tests;
 mod write;
 
 use crate::service::{Graph, Slot};

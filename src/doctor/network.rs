@@ -61,9 +61,9 @@ fn advice(kind: RequestErrorKind, detail: &str, uri: &Uri, proxy: Option<&str>) 
         RequestErrorKind::ConnectRefused => vec![format!(
             "Nothing listens at port {port} of {host}: check host and port of the endpoint, and that the store (or the proxy or tunnel in front of it) runs."
         )],
-        RequestErrorKind::Connect => vec![format!(
-            "The network has no way to {host}: check routes, NAT and firewall.{private}"
-        )],
+        RequestErrorKind::Connect => {
+            vec![format!("The network has no way to {host}: check routes, NAT and firewall.{private}")]
+        }
         RequestErrorKind::Timeout => vec![timeout(detail, host, port, &private)],
         RequestErrorKind::Proxy => vec![format!(
             "The proxy {} does not let this through: its answer is above. Ask for {host}:{port} to be allowed, correct proxy_url or HTTPS_PROXY, or reach the store directly with NO_PROXY={host}.",
@@ -128,10 +128,16 @@ fn tls(detail: &str, host: &str, port: u16) -> Vec<String> {
         )
     } else if detail.contains("expired") || detail.contains("not yet valid") {
         "The certificate is out of its time: compare this machine's clock (date -u) with the right time; if it is right, the server needs a new certificate.".to_owned()
+    } else if detail.contains("closed the connection during the handshake") {
+        format!(
+            "What listens at {host}:{port} ended the TLS handshake: it may speak plain http (then the endpoint needs http:// or another port), or a firewall does so that filters by name."
+        )
     } else if detail.contains("plain http") {
         format!("What listens at {host}:{port} does not speak TLS: the endpoint needs http:// or another port.")
     } else {
-        format!("TLS with {host}:{port} does not come about: check tls in the exporter (versions, certificates, files) against what the server asks for.")
+        format!(
+            "TLS with {host}:{port} does not come about: check tls in the exporter (versions, certificates, files) against what the server asks for."
+        )
     };
     vec![text]
 }
@@ -142,7 +148,8 @@ mod tests {
 
     #[test]
     fn every_kind_of_failure_has_its_advice() {
-        let uri = Uri::from_static("https://aps-workspaces.eu-west-1.amazonaws.com/workspaces/ws-1/api/v1/remote_write");
+        let uri =
+            Uri::from_static("https://aps-workspaces.eu-west-1.amazonaws.com/workspaces/ws-1/api/v1/remote_write");
         for (kind, detail, words) in [
             (RequestErrorKind::Dns, "no such host", "com.amazonaws.eu-west-1.aps-workspaces"),
             (RequestErrorKind::ConnectRefused, "", "Nothing listens at port 443"),
@@ -155,6 +162,11 @@ mod tests {
             (RequestErrorKind::Tls, "certificate is not valid for x", "another name than"),
             (RequestErrorKind::Tls, "certificate has expired or is not yet valid", "date -u"),
             (RequestErrorKind::Tls, "the server may speak plain http", "does not speak TLS"),
+            (
+                RequestErrorKind::Tls,
+                "tls: the server closed the connection during the handshake: EOF",
+                "filters by name",
+            ),
             (RequestErrorKind::Tls, "handshake failure", "tls in the exporter"),
             (RequestErrorKind::Reset, "", "without an answer"),
             (RequestErrorKind::Protocol, "", "scheme"),

@@ -62,7 +62,8 @@ fn command(arn: &str) -> Option<String> {
 pub(super) fn advice(asked: &Asked<'_>, body: &[u8]) -> Vec<String> {
     let said = words(body).to_ascii_lowercase();
     let says = |text: &str| said.contains(text);
-    let arn = asked.caller.map(|caller| caller.arn.as_str()).or(asked.identity.and_then(|identity| identity.role.as_deref()));
+    let arn =
+        asked.caller.map(|caller| caller.arn.as_str()).or(asked.identity.and_then(|identity| identity.role.as_deref()));
     let who = arn.map_or_else(|| "the identity above".to_owned(), str::to_owned);
     let Some(scope) = asked.scope else { return Vec::new() };
     let action = action(&scope.service).unwrap_or("the action that it names");
@@ -119,7 +120,8 @@ mod tests {
     #[test]
     fn what_is_written_to_is_named_as_policies_name_it() {
         let path = "/workspaces/ws-1/api/v1/remote_write";
-        let scope = |service: &'static str, region: &'static str| Scope { region: region.into(), service: service.into() };
+        let scope =
+            |service: &'static str, region: &'static str| Scope { region: region.into(), service: service.into() };
         for (scope, account, name) in [
             (scope("aps", "eu-west-1"), Some("1"), "arn:aws:aps:eu-west-1:1:workspace/ws-1"),
             (scope("aps", "cn-north-1"), None, "arn:aws-cn:aps:cn-north-1:<account>:workspace/ws-1"),

@@ -4,7 +4,7 @@ use super::destination::{Payload, Target};
 use http::{HeaderMap, HeaderValue, Method, header};
 use net::client::Request;
 use prometheus::remote_write::SnappyBlockWriter;
-use prometheus::remote_write::wire::v1::{TimestampField, put_label, put_float_series};
+use prometheus::remote_write::wire::v1::{TimestampField, put_float_series, put_label};
 use std::time::SystemTime;
 
 /// The name of the sample that is written if one is asked for.
