@@ -1,6 +1,6 @@
 //! Every configuration that the ADOT Collector ships or documents, read with the components that this program has: where one does not load, it
 //! is for a component that is not there, and for nothing else.
-#![expect(clippy::unwrap_used, reason = "tests")]
+#![expect(clippy::unwrap_used, clippy::print_stdout, reason = "tests")]
 
 use super::Components;
 use crate::config::{ConfigArgs, FeatureGates, HttpAnswer, Loaded, Providers, ServiceConfig, UriReader, load};
@@ -95,6 +95,7 @@ fn filled(text: &str) -> String {
         ("{{cluster_name}}", "cluster"),
         ("<YOUR_AWS_REGION>", "eu-west-1"),
         ("<YOUR_ENDPOINT>", &url),
+        ("<YOUR_REMOTE_WRITE_ENDPOINT>", &url),
         ("\"YOUR_ENDPOINT\"", &url),
         ("${AWS::Region}", "eu-west-1"),
     ] {
