@@ -16,10 +16,12 @@ use pipeline::component::{Build, BuildContext, Extension, Shared};
 use pipeline::config::ComponentId;
 use pipeline::telemetry::Telemetry;
 use std::sync::Arc;
-use std::time::{Instant, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 /// What is read of an answer.
 const ANSWER_LIMIT: usize = 64 << 10;
+/// After this time a person wonders what is going on.
+const SLOW: Duration = Duration::from_secs(3);
 
 /// Who signs, as far as that came about.
 #[derive(Default)]
@@ -98,7 +100,7 @@ async fn signer(by: &str, settings: &SigningSettings, endpoint: &Uri, report: &m
         }
     };
     // Credentials before the region: a profile may tell it, and its file is read for them.
-    let found = auth.identity(endpoint).await;
+    let found = patiently(auth.identity(endpoint), report).await;
     let (region, service) = scope(by, &auth, settings, endpoint, report);
     let identity = credentials::check(found, settings, report);
     let caller = match (&identity, &region) {
@@ -106,6 +108,17 @@ async fn signer(by: &str, settings: &SigningSettings, endpoint: &Uri, report: &m
         _ => None,
     };
     Signer { auth: Some(auth), region, service, identity, caller }
+}
+
+/// The result of a search for credentials. One that takes long says so: IMDS takes seconds where there is none.
+async fn patiently<T>(search: impl Future<Output = T>, report: &mut Report<'_>) -> T {
+    let mut search = std::pin::pin!(search);
+    tokio::select! {
+        found = &mut search => return found,
+        () = tokio::time::sleep(SLOW) => {}
+    }
+    report.line(Mark::Note, "credentials", "still looking; a source is slow to answer");
+    search.await
 }
 
 /// Region and service of signatures, and whether they are those of the endpoint.

@@ -2,9 +2,11 @@
 
 use std::time::{Duration, SystemTime};
 
-use super::{ACCOUNT, Answering, KEY, ROLE, SECRET, TOKEN, config, doctor, signed, sts, with_keys, workspace};
+use super::{ACCOUNT, Answering, KEY, Outcome, ROLE, SECRET, TOKEN, config, doctor, signed, sts, with_keys, workspace};
 use crate::support::free_port;
 use crate::support::http::{Reply, Server};
+use crate::support::oxidot::BINARY;
+use crate::support::skipped;
 
 #[test]
 fn without_credentials_every_provider_says_why_and_the_store_is_tried_all_the_same() {
@@ -78,6 +80,51 @@ fn a_file_of_the_ssm_agent_is_described_and_its_age_told() {
             &format!("note {shown} was written 3 h ago"),
             "systemctl status amazon-ssm-agent",
             "/var/log/amazon/ssm/errors.log",
+        ],
+    );
+}
+
+/// The scene of a machine on premises: the agent's file lies in root's home, and the service is somebody else.
+#[test]
+fn a_file_that_this_user_may_not_read_is_told() {
+    use std::os::unix::fs::PermissionsExt as _;
+    use std::os::unix::process::CommandExt as _;
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    if !status.lines().any(|line| line.starts_with("Uid:\t0\t")) {
+        return skipped("a_file_that_this_user_may_not_read_is_told: only root can run a program as another user");
+    }
+    let store = Answering::new(403, &[], "");
+    let closed = tempfile::tempdir().unwrap();
+    std::fs::set_permissions(closed.path(), std::fs::Permissions::from_mode(0o700)).unwrap();
+    let file = closed.path().join("credentials");
+    std::fs::write(&file, format!("[default]\naws_access_key_id={KEY}\naws_secret_access_key={SECRET}\n")).unwrap();
+    // The build's directory may be closed to others as well.
+    let open = tempfile::tempdir().unwrap();
+    std::fs::set_permissions(open.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
+    let program = open.path().join("oxidot");
+    std::fs::copy(BINARY, &program).unwrap();
+    std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let output = std::process::Command::new(&program)
+        .args(["doctor", "--config", &format!("yaml:{}", signed(&workspace(&store.server)))])
+        .env_clear()
+        .env("AWS_SHARED_CREDENTIALS_FILE", &file)
+        .env("AWS_EC2_METADATA_DISABLED", "true")
+        .current_dir("/")
+        .uid(65534)
+        .gid(65534)
+        .output()
+        .unwrap();
+    let outcome = Outcome {
+        code: output.status.code(),
+        stdout: String::from_utf8(output.stdout).unwrap(),
+        stderr: String::from_utf8(output.stderr).unwrap(),
+    };
+    outcome.says(
+        1,
+        &[
+            "note environment: ",
+            &format!("FAIL shared files: cannot read {}: Permission denied", file.display()),
+            "Let this user (uid 65534) read the file, or run as a user who may.",
         ],
     );
 }

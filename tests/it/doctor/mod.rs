@@ -2,6 +2,7 @@
 
 mod answers;
 mod credentials;
+mod moto;
 mod network;
 mod stores;
 
