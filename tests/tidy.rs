@@ -19,8 +19,9 @@ const LONG_FILES: &[(&str, &str)] = &[];
 const LONG_FUNCTIONS: &[(&str, &str)] = &[];
 
 /// Folders with sources of ours.
-const SOURCES: [&str; 13] = [
+const SOURCES: [&str; 14] = [
     "src",
+    "aws",
     "pipeline",
     "prometheus",
     "otlp",

@@ -5,8 +5,10 @@
 
 use super::clock::Skew;
 use super::credentials::sentence;
+use super::destination::is_aws;
 use super::permission;
 use super::report::{Mark, words};
+use super::write::{EMPTY_EXPORT, EMPTY_WRITE};
 use aws::{CallerIdentity, Identity, Refusal, Scope};
 use http::{HeaderMap, StatusCode, Uri, header};
 
@@ -214,7 +216,7 @@ fn scope(asked: &Asked<'_>) -> Vec<String> {
 
 fn unsigned(asked: &Asked<'_>) -> Vec<String> {
     let host = asked.uri.host().unwrap_or_default();
-    if aws::infer(host).0.is_some() {
+    if is_aws(host) {
         return vec![sign_it()];
     }
     vec!["Give the exporter what this store wants to see: headers (Authorization, X-Scope-OrgID), or an extension under auth::authenticator.".to_owned()]
@@ -227,7 +229,9 @@ pub(super) fn sign_it() -> String {
 
 fn bad_request(asked: &Asked<'_>) -> Vec<String> {
     let mut advice = vec!["Its words are above.".to_owned()];
-    if asked.what.contains("empty") {
+    if asked.what == EMPTY_EXPORT {
+        advice.push("If they only say that nothing was sent, all up to there is well.".to_owned());
+    } else if asked.what == EMPTY_WRITE {
         advice.push("If they only say that nothing was sent, try a sample: oxidot doctor --canary.".to_owned());
     } else {
         advice.push("Out of order or duplicate: another program writes the same series. Too old: this machine's clock. A limit of series: raise the workspace's quota.".to_owned());

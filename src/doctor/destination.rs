@@ -32,7 +32,7 @@ pub(super) enum Signing {
         /// What says so, in the configuration.
         by: String,
         /// How.
-        settings: SigningSettings,
+        settings: Box<SigningSettings>,
     },
 }
 
@@ -106,6 +106,12 @@ pub(super) fn shown(uri: &Uri) -> String {
     format!("{}://{host}{}", uri.scheme_str().unwrap_or("http"), uri.path())
 }
 
+/// Whether a host is one of AWS' that takes signed requests only.
+pub(super) fn is_aws(host: &str) -> bool {
+    const SUFFIXES: [&str; 3] = [".amazonaws.com", ".amazonaws.com.cn", ".api.aws"];
+    aws::infer(host).0.is_some() && SUFFIXES.iter().any(|suffix| host.ends_with(suffix))
+}
+
 /// The keys of a block that `keep` wants.
 fn part(node: &Node, keep: impl Fn(&str) -> bool) -> Node {
     let entries = node.as_mapping().map_or(&[][..], |mapping| &mapping.entries);
@@ -163,14 +169,14 @@ fn signing(graph: &Graph, type_name: &str, node: &Node, credentials: &Credential
             return Ok(Signing::Other(id.clone()));
         }
         let config = SigV4AuthConfig::read(&vertex.config).map_err(|errors| errors.to_string())?;
-        return Ok(Signing::Aws { by: format!("extension \"{id}\""), settings: config.settings() });
+        return Ok(Signing::Aws { by: format!("extension \"{id}\""), settings: Box::new(config.settings()) });
     }
     if let Some(block) = node.get("sigv4") {
         let config: PrometheusSigV4Config = decode(block, "sigv4").map_err(|errors| errors.to_string())?;
-        return Ok(Signing::Aws { by: "the exporter's sigv4 block".to_owned(), settings: config.settings() });
+        return Ok(Signing::Aws { by: "the exporter's sigv4 block".to_owned(), settings: Box::new(config.settings()) });
     }
     Ok(match exporters::aws_prometheus_remote_write::signing(type_name, node) {
-        Some(settings) => Signing::Aws { by: format!("{type_name} itself"), settings },
+        Some(settings) => Signing::Aws { by: format!("{type_name} itself"), settings: Box::new(settings) },
         None => Signing::None,
     })
 }

@@ -3,7 +3,7 @@
 use super::DoctorOptions;
 use super::answer::{Answer, Asked, explain, sign_it};
 use super::clock::Skew;
-use super::destination::{Destination, Payload, Signing, Target, shown};
+use super::destination::{Destination, Payload, Signing, Target, is_aws, shown};
 use super::report::{Mark, Report};
 use super::{credentials, network, write};
 use crate::run::PROGRAM;
@@ -27,21 +27,21 @@ const SLOW: Duration = Duration::from_secs(3);
 #[derive(Default)]
 struct Signer {
     auth: Option<Arc<SigV4>>,
-    region: Option<String>,
-    service: String,
+    /// Whether it is known for which region.
+    has_region: bool,
     identity: Option<Arc<Identity>>,
     caller: Option<CallerIdentity>,
 }
 
 impl Signer {
-    fn scope(&self) -> Option<Scope<'_>> {
-        let region = self.region.as_deref()?;
-        Some(Scope { region: region.into(), service: self.service.as_str().into() })
+    /// What a signature for this URL is good for.
+    fn scope<'a>(&'a self, uri: &'a Uri) -> Option<Scope<'a>> {
+        self.auth.as_ref()?.scope(uri).ok()
     }
 
     /// Whether requests can be signed.
     fn is_ready(&self) -> bool {
-        self.auth.is_some() && self.region.is_some() && self.identity.is_some()
+        self.auth.is_some() && self.has_region && self.identity.is_some()
     }
 }
 
@@ -61,7 +61,7 @@ pub(super) async fn destination(
             report.line(Mark::Ok, "signing", &format!("not for AWS; extension \"{id}\" authenticates requests"));
             Signer::default()
         }
-        Signing::None if aws::is_amp(host) => {
+        Signing::None if is_aws(host) => {
             report.line(Mark::Fail, "signing", "requests are not signed, and the endpoint takes no others");
             report.advise(sign_it());
             Signer::default()
@@ -80,8 +80,18 @@ pub(super) async fn destination(
             return;
         }
     };
-    network::check(&first.uri, client.proxy_of(&first.uri).as_deref(), report).await;
+    let mut hosts = Vec::new();
     for (at, target) in destination.targets.iter().enumerate() {
+        let host = target.uri.host().unwrap_or_default();
+        if !hosts.contains(&host) {
+            if let (Signing::Aws { by, settings }, Some(auth)) = (&destination.signing, &signer.auth)
+                && at > 0
+            {
+                scope(by, auth, settings, &target.uri, report);
+            }
+            network::check(&target.uri, client.proxy_of(&target.uri).as_deref(), report).await;
+            hosts.push(host);
+        }
         let request = write::request(target, &id.to_string(), options.canary);
         let what = write::name(target.payload, options.canary);
         let sent = Sent { target, request: &request, what, is_first: at == 0 };
@@ -101,13 +111,13 @@ async fn signer(by: &str, settings: &SigningSettings, endpoint: &Uri, report: &m
     };
     // Credentials before the region: a profile may tell it, and its file is read for them.
     let found = patiently(auth.identity(endpoint), report).await;
-    let (region, service) = scope(by, &auth, settings, endpoint, report);
+    let region = scope(by, &auth, settings, endpoint, report);
     let identity = credentials::check(found, settings, report);
     let caller = match (&identity, &region) {
         (Some(identity), Some(region)) => credentials::caller(identity, settings, region, report).await,
         _ => None,
     };
-    Signer { auth: Some(auth), region, service, identity, caller }
+    Signer { auth: Some(auth), has_region: region.is_some(), identity, caller }
 }
 
 /// The result of a search for credentials. One that takes long says so: IMDS takes seconds where there is none.
@@ -121,21 +131,21 @@ async fn patiently<T>(search: impl Future<Output = T>, report: &mut Report<'_>) 
     search.await
 }
 
-/// Region and service of signatures, and whether they are those of the endpoint.
+/// Tells region and service of signatures, and whether they are those of the endpoint. Returns the region.
 fn scope(
     by: &str,
     auth: &SigV4,
     settings: &SigningSettings,
     endpoint: &Uri,
     report: &mut Report<'_>,
-) -> (Option<String>, String) {
+) -> Option<String> {
     let (service_of_host, region_of_host) = aws::infer(endpoint.host().unwrap_or_default());
     let scope = match auth.scope(endpoint) {
         Ok(scope) => scope,
         Err(error) => {
             report.line(Mark::Fail, "signing", &error.to_string());
             report.advise("Set region in sigv4auth, sigv4 or aws_auth: the endpoint's host does not tell it, and neither do AWS_REGION, AWS_DEFAULT_REGION and the profile.");
-            return (None, String::new());
+            return None;
         }
     };
     let from = match (&settings.region, region_of_host) {
@@ -156,7 +166,7 @@ fn scope(
     } else {
         report.line(Mark::Ok, "signing", &text);
     }
-    (Some(scope.region.into_owned()), scope.service.into_owned())
+    Some(scope.region.into_owned())
 }
 
 /// What can be seen of an endpoint of AMP without asking anybody.
@@ -260,7 +270,7 @@ impl Sent<'_> {
                 report.advise(advice);
             }
         }
-        let scope = signer.scope();
+        let scope = signer.scope(&target.uri);
         let asked = Asked {
             uri: &target.uri,
             what,

@@ -122,3 +122,43 @@ async fn a_connection_is_all_that_is_tried_of_grpc() {
     assert!(!examine(&graph, DoctorOptions::default(), &mut out).await);
     assert!(String::from_utf8(out).unwrap().contains("Nothing listens at port"));
 }
+
+/// A server that answers each request with this status, and the heads of what it was asked.
+async fn answering(status: &'static str) -> (u16, tokio::task::JoinHandle<Vec<String>>) {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let task = tokio::spawn(async move {
+        let mut heads = Vec::new();
+        for _ in 0..2 {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut bytes = Vec::new();
+            while !bytes.ends_with(b"\r\n\r\n") {
+                assert_ne!(stream.read_buf(&mut bytes).await.unwrap(), 0);
+            }
+            heads.push(String::from_utf8(bytes).unwrap());
+            let answer = format!("HTTP/1.1 {status}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+            stream.write_all(answer.as_bytes()).await.unwrap();
+        }
+        heads
+    });
+    (port, task)
+}
+
+#[tokio::test]
+async fn an_empty_export_is_sent_to_each_url_of_otlp() {
+    let (port, server) = answering("200 OK").await;
+    let block = format!("endpoint: http://127.0.0.1:{port}");
+    let (graph, _) = graph(exporter("otlphttp"), &block, &[Signal::Metrics, Signal::Logs]);
+    let mut out = Vec::new();
+    let well = examine(&graph, DoctorOptions::default(), &mut out).await;
+    let text = String::from_utf8(out).unwrap();
+    let heads = server.await.unwrap();
+    assert!(well, "{text}");
+    assert!(text.contains(&format!("http://127.0.0.1:{port}/v1/metrics, http://127.0.0.1:{port}/v1/logs")), "{text}");
+    for (head, path) in heads.iter().zip(["/v1/metrics", "/v1/logs"]) {
+        assert!(head.starts_with(&format!("POST {path} HTTP/1.1\r\n")), "{head}");
+        assert!(head.contains("content-type: application/x-protobuf\r\n"), "{head}");
+        assert!(text.contains(&format!("{path}: HTTP 200 OK: the store has taken an empty export")), "{text}");
+    }
+}

@@ -10,6 +10,11 @@ use std::time::SystemTime;
 /// The name of the sample that is written if one is asked for.
 pub(super) const CANARY: &str = "oxidot_doctor_canary";
 
+/// What a remote write without a sample is called.
+pub(super) const EMPTY_WRITE: &str = "an empty write";
+/// What an OTLP export without data is called.
+pub(super) const EMPTY_EXPORT: &str = "an empty export";
+
 /// A request to `target` as its exporter would send it: without a sample, or with one. Nobody else's data is touched by
 /// either, and both need the permission that the exporter needs.
 pub(super) fn request(target: &Target, exporter: &str, canary: bool) -> Request {
@@ -38,8 +43,8 @@ pub(super) fn request(target: &Target, exporter: &str, canary: bool) -> Request 
 pub(super) fn name(payload: Payload, canary: bool) -> &'static str {
     match payload {
         Payload::RemoteWrite if canary => "a write of one sample",
-        Payload::RemoteWrite => "an empty write",
-        Payload::Otlp(_) => "an empty export",
+        Payload::RemoteWrite => EMPTY_WRITE,
+        Payload::Otlp(_) => EMPTY_EXPORT,
         Payload::Grpc => "a connection",
         Payload::Unknown => "a request",
     }
