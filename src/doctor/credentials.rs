@@ -161,9 +161,10 @@ pub(super) async fn caller(
     region: &str,
     report: &mut Report<'_>,
 ) -> Option<CallerIdentity> {
-    let region = settings.credentials.role.as_ref().and_then(|role| role.sts_region.as_deref()).unwrap_or(region);
-    let sts = aws::sts_endpoint(region);
-    match aws::caller_identity(identity, region).await {
+    let role = settings.credentials.role.as_ref();
+    let region = role.and_then(|role| role.sts_region.as_deref()).unwrap_or(region);
+    let sts = aws::sts_endpoint(region, role.is_some_and(|role| role.fips));
+    match aws::caller_identity(identity, region, &sts).await {
         Ok(caller) => {
             report.line(Mark::Ok, "identity", &format!("{}, account {}, says {sts}", caller.arn, caller.account));
             Some(caller)
