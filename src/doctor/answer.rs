@@ -89,6 +89,8 @@ fn judge(asked: &Asked<'_>, answer: &Answer<'_>) -> (Mark, String, Vec<String>) 
             Vec::new(),
         ),
         401 | 403 if asked.is_signed => refused(asked, answer),
+        // Services differ in the status of the common errors, and agree in their names.
+        400 if asked.is_signed && refusal(answer) != Refusal::Other => refused(asked, answer),
         401 | 403 => fail("it does not accept who asks", unsigned(asked)),
         _ if asked.any_page && !status.is_server_error() => {
             (Mark::Ok, "somebody is there; what the exporter sends was not tried".to_owned(), Vec::new())
@@ -110,13 +112,18 @@ fn judge(asked: &Asked<'_>, answer: &Answer<'_>) -> (Mark, String, Vec<String>) 
     }
 }
 
-/// A 403 for who signed.
-fn refused(asked: &Asked<'_>, answer: &Answer<'_>) -> (Mark, String, Vec<String>) {
+/// Why an answer refuses who signed, by the error's name and its words.
+fn refusal(answer: &Answer<'_>) -> Refusal {
     let named = answer.headers.get("x-amzn-errortype").and_then(|value| value.to_str().ok()).unwrap_or_default();
     let mut said = named.as_bytes().to_vec();
     said.push(b' ');
     said.extend_from_slice(answer.body);
-    let refusal = Refusal::of(&said);
+    Refusal::of(&said)
+}
+
+/// A refusal of who signed.
+fn refused(asked: &Asked<'_>, answer: &Answer<'_>) -> (Mark, String, Vec<String>) {
+    let refusal = refusal(answer);
     let skewed = answer.skew.filter(|skew| skew.is_too_much());
     let (meaning, advice) = match refusal {
         Refusal::ClockSkew => ("the signature's time is not now", clock(skewed)),

@@ -146,6 +146,12 @@ fn each_refusal_is_told_by_its_cause() {
             body: "out of order",
             says: &["does not want it (out of order)", "oxidot doctor --canary"],
         },
+        Case {
+            status: 400,
+            headers: &[("x-amzn-ErrorType", "ExpiredTokenException")],
+            body: r#"{"message":"x"}"#,
+            says: &["HTTP 400 Bad Request: the credentials have expired"],
+        },
         Case { status: 413, headers: &[], body: "", says: &["it is too large", "limits the size of requests"] },
         Case { status: 415, headers: &[], body: "", says: &["does not take remote write 1.0"] },
         Case {
