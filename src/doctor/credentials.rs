@@ -140,6 +140,9 @@ fn absent(error: &LoadError, settings: &SigningSettings, report: &mut Report<'_>
             ));
         }
     }
+    if says("expired") {
+        report.advise(sentence(Refusal::Expired.advice()));
+    }
     if let Some(profile) = &settings.credentials.profile {
         report.advise(format!("With a profile ({profile}) only the shared files are asked: add it there, or leave it out of the configuration."));
     }

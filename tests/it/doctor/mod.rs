@@ -4,6 +4,7 @@ mod answers;
 mod credentials;
 mod moto;
 mod network;
+mod otlp;
 mod stores;
 
 use std::process::Command;
