@@ -166,19 +166,7 @@ impl ClientAuth for SigV4 {
                 *known = (scope.region.to_string(), scope.service.to_string());
             }
         }
-<<<<<<< Updated upstream
         let identity = self.cache.identity().await.map_err(|error| AuthError::new(error.to_string()))?;
-=======
-        let identity = match tokio::time::timeout(WAIT, self.cache.identity()).await {
-            Ok(identity) => identity.map_err(|error| AuthError::new(error.to_string()))?,
-            Err(_) => {
-                let last = self.cache.last_failure().map(|error| format!("; last time: {error}")).unwrap_or_default();
-                return Err(AuthError::new(format!(
-                    "AWS credentials are being looked up for longer than {WAIT:?}{last}"
-                )));
-            }
-        };
->>>>>>> Stashed changes
         for name in SIGNATURE {
             request.headers.remove(name);
         }

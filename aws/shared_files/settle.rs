@@ -139,24 +139,6 @@ impl<'a> Keys<'a> {
     }
 }
 
-<<<<<<< Updated upstream
-=======
-/// Whether there are keys, and none of those that belong together is missing.
-fn is_complete(contents: &Contents, profile: &str) -> bool {
-    let keys: Vec<Keys<'_>> =
-        ini::chain(contents, profile).into_iter().map(|profile| Keys::of(contents, profile)).collect();
-    keys.iter().any(Keys::any) && keys.iter().all(|keys| keys.lack().is_none())
-}
-
-/// Whether the last line of a file may be cut in two.
-fn is_cut(contents: &Contents) -> bool {
-    [&contents.credentials, &contents.config]
-        .into_iter()
-        .map(Content::text)
-        .any(|text| !text.is_empty() && !text.ends_with('\n'))
-}
-
->>>>>>> Stashed changes
 /// The first reading after the start.
 fn judge_first(contents: &Contents, profile: &str) -> (Duration, Option<&'static str>) {
     if *contents == Contents::default() {
