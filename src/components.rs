@@ -5,19 +5,27 @@ use pipeline::component::{ComponentKind, Factory, Signal, Stability};
 use pipeline::config::{ConfigErrors, Node};
 
 #[cfg(test)]
+mod corpus;
+#[cfg(test)]
 mod tests;
 
 /// Every component of the program.
 pub const TABLE: &[Factory] = &[
     receivers::otlp::FACTORY,
+    receivers::otlp_json_file::FACTORY,
     receivers::prometheus::FACTORY,
     receivers::prometheus_remote_write::FACTORY,
+    processors::attributes::FACTORY,
     processors::batch::FACTORY,
+    processors::cumulativetodelta::FACTORY,
+    processors::deltatocumulative::FACTORY,
     processors::memory_limiter::FACTORY,
     processors::relabel::FACTORY,
+    processors::resource::FACTORY,
     connectors::forward::FACTORY,
     exporters::aws_prometheus_remote_write::FACTORY,
     exporters::debug::FACTORY,
+    exporters::file::FACTORY,
     exporters::otlp::FACTORY,
     exporters::otlp_http::FACTORY,
     exporters::prometheus::FACTORY,

@@ -55,7 +55,6 @@ use http::{HeaderMap, Method, StatusCode, Uri};
 use self::cookies::CookieJar;
 use self::credentials::{ConfiguredHeaders, Signer};
 use self::dial::Dialer;
-use self::error::Failure;
 use self::exchange::{Chain, Phase};
 use self::pool::Pool;
 use self::proxy::ProxyRules;
@@ -199,7 +198,7 @@ impl HttpClient {
             None => chain.send(body, limit).await,
             Some(timeout) => match tokio::time::timeout(timeout, chain.send(body, limit)).await {
                 Ok(result) => result,
-                Err(_) => Err(Failure::timeout(timeout, Phase::text(phase.load(Ordering::Relaxed)))),
+                Err(_) => Err(Phase::timed_out(phase.load(Ordering::Relaxed), timeout)),
             },
         };
         result.map_err(|failure| chain.error(failure))
@@ -217,10 +216,17 @@ impl HttpClient {
             None => chain.open().await,
             Some(timeout) => match tokio::time::timeout(timeout, chain.open()).await {
                 Ok(result) => result,
-                Err(_) => Err(Failure::timeout(timeout, Phase::text(phase.load(Ordering::Relaxed)))),
+                Err(_) => Err(Phase::timed_out(phase.load(Ordering::Relaxed), timeout)),
             },
         };
         result.map_err(|failure| chain.error(failure))
+    }
+
+    /// The proxy that a request to `uri` goes through, with its password replaced; none if it goes there directly, or nowhere.
+    #[must_use]
+    pub fn proxy_of(&self, uri: &Uri) -> Option<String> {
+        let route = self.inner.dialer.route(uri, None).ok()?;
+        route.proxy.map(|proxy| error::redacted(proxy.uri()))
     }
 
     /// The number of connections that are kept for the next request (HTTP/1.1 only).

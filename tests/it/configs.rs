@@ -33,6 +33,7 @@ struct Scene {
     target: Target,
     store: Store,
     discovery: Server,
+    sts: Server,
     directory: tempfile::TempDir,
     /// For the page of what passed, the receiver and the health check.
     ports: [u16; 3],
@@ -51,11 +52,18 @@ impl Scene {
             let list = list.clone();
             move |_| Reply::Answer { status: 200, headers: json.clone(), body: list.clone().into_bytes() }
         });
+        // Gives the keys of a role to whoever asks.
+        let sts = Server::start(|_| {
+            Reply::status(
+                200,
+                "<AssumeRoleResponse><AssumeRoleResult><Credentials><AccessKeyId>ASIAOFTHEROLE</AccessKeyId><SecretAccessKey>x</SecretAccessKey><SessionToken>y</SessionToken><Expiration>2099-01-01T00:00:00Z</Expiration></Credentials></AssumeRoleResult></AssumeRoleResponse>",
+            )
+        });
         let directory = tempfile::tempdir().unwrap();
         std::fs::write(directory.path().join("t.json"), list).unwrap();
         let (ports, otlp, next) =
             ([(); 3].map(|()| free_port()), [(); 2].map(|()| free_port()), [(); 2].map(|()| free_port()));
-        Self { target, store: Store::accepting(), discovery, directory, ports, otlp, next }
+        Self { target, store: Store::accepting(), discovery, sts, directory, ports, otlp, next }
     }
 
     /// The file, started with ports and addresses of this scene.
@@ -77,10 +85,12 @@ impl Scene {
             .env("XRAY_TRACES", format!("http://127.0.0.1:{}/v1/traces", self.next[1]))
             .env("CLOUDWATCH_LOGS", format!("http://127.0.0.1:{}/v1/logs", self.next[1]))
             .env("STORAGE_DIRECTORY", self.directory.path().join("storage"))
+            .env("SPOOL_DIRECTORY", self.directory.path().join("spool"))
             .env("HOSTNAME", "the-host")
             .env("AWS_ACCESS_KEY_ID", "AKIDEXAMPLE")
             .env("AWS_SECRET_ACCESS_KEY", "a-secret-of-nobody")
             .env("AWS_REGION", "eu-west-1")
+            .env("AWS_ENDPOINT_URL_STS", format!("http://127.0.0.1:{}", self.sts.port()))
             .env("SCRAPE_INTERVAL", "1s")
             .env("SCRAPE_TIMEOUT", "1s");
         let mut set = |setting: String| {
@@ -169,6 +179,15 @@ impl Scene {
         }
     }
 
+    /// Sends a delta of 7 from a sum.
+    fn send_delta(&self, start: u128, time: u128) {
+        let body = format!(
+            "{{\"resourceMetrics\":[{{\"scopeMetrics\":[{{\"metrics\":[{{\"name\":\"added\",\"sum\":{{\"isMonotonic\":true,\"aggregationTemporality\":1,\"dataPoints\":[{{\"startTimeUnixNano\":\"{start}\",\"timeUnixNano\":\"{time}\",\"asInt\":\"7\"}}]}}}}]}}]}}]}}"
+        );
+        let answer = http::post(self.otlp[1], "/v1/metrics", "application/json", body.as_bytes()).unwrap();
+        assert_eq!((answer.status, answer.body.as_str()), (200, "{}"));
+    }
+
     /// Waits for samples of the target's counter in the store.
     fn wait_for_tries(&self, labels: &[&str]) -> Samples {
         wait_until("samples in the store", || {
@@ -216,8 +235,17 @@ fn check(file: &Path) {
     program.wait_for_line("Everything is ready");
     let health = || http::get(scene.ports[2], "/").is_some_and(|answer| answer.status == 200);
     match name_of(file) {
-        "managed-prometheus.yaml" | "managed-prometheus-2021.yaml" => {
+        "managed-prometheus.yaml" | "managed-prometheus-2021.yaml" | "managed-prometheus-cross-account.yaml" => {
             scene.wait_for_tries(&["job=\"node\""]);
+        }
+        "managed-prometheus-high-availability.yaml" => {
+            let samples = scene.wait_for_tries(&["__replica__=\"replica-1\"", "cluster=\"main\""]);
+            assert_eq!(samples.with(&["cluster=\"main\""]).count(), samples.0.len());
+        }
+        "managed-prometheus-on-premises.yaml" => {
+            let samples = scene.wait_for_tries(&["site=\"on-premises\""]);
+            assert_eq!(samples.with(&["site=\"on-premises\""]).count(), samples.0.len());
+            wait_until("health", health);
         }
         "debug.yaml" => {
             scene.wait_for_page();
@@ -259,6 +287,32 @@ fn check(file: &Path) {
             });
         }
         "otlp-gateway.yaml" | "cloudwatch-otlp.yaml" => scene.pass_otlp_on(&mut scene.next_server()),
+        "otlp-attributes.yaml" => {
+            scene.send_otlp(&mut program);
+            program.wait_for_line("-> deployment.environment.name: Str(production)");
+            wait_until("samples in the store", || {
+                let samples = scene.store.accepted();
+                samples.with(&["sent_total", "job=\"shop\"", "environment=\"production\""]).next().is_some()
+            });
+        }
+        "otlp-deltas.yaml" => {
+            let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_nanos();
+            scene.send_delta(now - 2_000_000_000, now - 1_000_000_000);
+            scene.send_delta(now - 1_000_000_000, now);
+            wait_until("the sum of both in the store", || {
+                let samples = scene.store.accepted();
+                let mut values = samples.with(&["added_total"]).flat_map(|(_, samples)| samples);
+                values.any(|(_, bits)| f64::from_bits(*bits) == 14.0)
+            });
+            program.wait_for_line("AggregationTemporality: Delta");
+        }
+        "otlp-files.yaml" => {
+            scene.send_otlp(&mut program);
+            wait_until("samples in the store", || {
+                scene.store.accepted().with(&["sent_total", "job=\"shop\""]).next().is_some()
+            });
+            assert!(scene.directory.path().join("spool/out.json").is_file());
+        }
         "prometheus-to-remote-write.yaml" => {
             let samples = scene.wait_for_tries(&["job=\"node\""]);
             assert_eq!(samples.with(&["go_gc_runs"]).count(), 0);

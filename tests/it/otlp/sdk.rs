@@ -5,7 +5,8 @@ use std::process::Command;
 
 use crate::support::oxidot::Oxidot;
 use crate::support::prometheus::{QueryServer, prometheus};
-use crate::support::{free_port, python, require, skipped, wait_until};
+use crate::support::python::{opentelemetry, require_python};
+use crate::support::{free_port, require, wait_until};
 
 struct Scene {
     oxidot: Oxidot,
@@ -40,10 +41,7 @@ fn value(store: &QueryServer, selector: &str) -> f64 {
 #[test]
 fn everything_that_the_sdk_sends_arrives() {
     require!("prometheus", "python3");
-    let python = match python::opentelemetry() {
-        Ok(python) => python,
-        Err(why) => return skipped(&format!("the OpenTelemetry SDK cannot be installed: {why}")),
-    };
+    let python = require_python!(opentelemetry());
     let mut scene = scene();
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/otlp/sdk.py");
     for (protocol, endpoint) in

@@ -9,23 +9,13 @@ use serde_json::Value as Json;
 use super::{SIGNALS, pass_on, post, rich, spans};
 use crate::support::oxidot::Oxidot;
 use crate::support::process::Program;
-use crate::support::{free_port, python, skipped, wait_for, wait_until};
+use crate::support::python::{opentelemetry, require_python};
+use crate::support::{free_port, wait_for, wait_until};
 
 struct Receiver {
     program: Program,
     grpc: u16,
     http: u16,
-}
-
-/// The interpreter, or a line that says why the test is left out.
-fn interpreter() -> Option<PathBuf> {
-    match python::opentelemetry() {
-        Ok(python) => Some(python),
-        Err(why) => {
-            skipped(&format!("an OTLP server in Python cannot be had: {why}"));
-            None
-        }
-    }
 }
 
 fn script(name: &str) -> PathBuf {
@@ -86,7 +76,7 @@ fn bytes(base64: &Json) -> Vec<u8> {
 
 #[test]
 fn everything_is_read_as_it_was_sent() {
-    let Some(python) = interpreter() else { return };
+    let python = require_python!(opentelemetry());
     let receiver = Receiver::start(&python, &[]);
     let grpc = format!("{{endpoint: \"http://127.0.0.1:{}\", headers: {{x-tenant: a}}}}", receiver.grpc);
     let http = format!("{{endpoint: \"http://127.0.0.1:{}\", headers: {{x-tenant: a}}}}", receiver.http);
@@ -115,7 +105,7 @@ fn everything_is_read_as_it_was_sent() {
 
 #[test]
 fn json_is_read_as_the_specification_spells_it() {
-    let Some(python) = interpreter() else { return };
+    let python = require_python!(opentelemetry());
     let receiver = Receiver::start(&python, &[]);
     let (_oxidot, port) =
         service("otlphttp", &format!("{{endpoint: \"http://127.0.0.1:{}\", encoding: json}}", receiver.http));
@@ -131,7 +121,7 @@ fn json_is_read_as_the_specification_spells_it() {
 
 #[test]
 fn the_sdk_s_telemetry_passes_through_to_another_server() {
-    let Some(python) = interpreter() else { return };
+    let python = require_python!(opentelemetry());
     let receiver = Receiver::start(&python, &[]);
     for (exporter, keys, transport) in [
         ("otlp", format!("{{endpoint: \"127.0.0.1:{}\", tls: {{insecure: true}}}}", receiver.grpc), "grpc"),
@@ -166,7 +156,7 @@ fn the_sdk_s_telemetry_passes_through_to_another_server() {
 
 #[test]
 fn a_grpc_server_s_failures_are_understood() {
-    let Some(python) = interpreter() else { return };
+    let python = require_python!(opentelemetry());
     let replies = [
         "UNAVAILABLE:2",
         "RESOURCE_EXHAUSTED:1",
