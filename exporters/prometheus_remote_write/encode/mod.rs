@@ -182,7 +182,10 @@ impl Encoder {
         let references = (self.version == ProtocolVersion::V2)
             .then(|| self.symbols.group(group, &table, &origin, keeps_names, self.translation.send_metadata));
         self.groups += 1;
-        let mut time = Timestamp::new(0);
+        let mut time = Timestamp::new(group.points.first().map_or(0, |point| point.time));
+        let of = (&*group.table, &*table);
+        let ready =
+            references.is_none().then(|| self.tables.ready(of, &origin, keeps_names, time.sample_len())).flatten();
         let mut start = Start::default();
         let mut exemplars = group.exemplars.iter().peekable();
         for (index, point) in group.points.iter().enumerate() {
@@ -222,7 +225,14 @@ impl Encoder {
                 (Body::V1 { writer, trail }, _) => {
                     trail.enter(self.groups);
                     let mut out = writer.elements();
-                    trail.write(&mut out, &table, (point.series, entry), &origin, sent_value(value), &time);
+                    trail.write(
+                        &mut out,
+                        (&table, ready.as_deref()),
+                        (point.series, entry),
+                        &origin,
+                        sent_value(value),
+                        &time,
+                    );
                 }
                 (Body::V2(body), Some(group)) => {
                     let start_ms = group.start_ms(&mut start, point, &time);
