@@ -13,5 +13,6 @@ mod otlp;
 mod outages;
 mod receiving;
 mod reload;
+mod sender_rules;
 mod staleness;
 mod support;

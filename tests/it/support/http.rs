@@ -54,6 +54,7 @@ pub(crate) fn escape(text: &str) -> String {
 /// A request as it came.
 #[derive(Debug)]
 pub(crate) struct Request {
+    pub(crate) method: String,
     pub(crate) path: String,
     /// Lower-case names.
     pub(crate) headers: Vec<(String, String)>,
@@ -69,7 +70,8 @@ impl Request {
     fn read(reader: &mut BufReader<TcpStream>) -> Option<Self> {
         let mut line = String::new();
         reader.read_line(&mut line).ok().filter(|n| *n > 0)?;
-        let path = line.split(' ').nth(1)?.to_owned();
+        let mut words = line.split(' ').map(str::to_owned);
+        let (method, path) = (words.next()?, words.next()?);
         let mut headers = Vec::new();
         loop {
             let mut line = String::new();
@@ -77,7 +79,7 @@ impl Request {
             let Some((name, value)) = line.split_once(':') else { break };
             headers.push((name.to_ascii_lowercase(), value.trim().to_owned()));
         }
-        let mut request = Self { path, headers, body: Vec::new() };
+        let mut request = Self { method, path, headers, body: Vec::new() };
         let len: u64 = request.header("content-length").map_or(0, |len| len.parse().unwrap());
         reader.take(len).read_to_end(&mut request.body).ok().filter(|n| *n as u64 == len)?;
         Some(request)
