@@ -15,5 +15,6 @@ mod otlp;
 mod outages;
 mod receiving;
 mod reload;
+mod sender_rules;
 mod staleness;
 mod support;
