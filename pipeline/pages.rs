@@ -71,6 +71,8 @@ pub struct SeriesPages {
     /// The page that takes new series, by the slot of the origin.
     open: HashMap<u32, u32>,
     swept: u32,
+    /// After how many seconds without a sample a series is let go.
+    idle: u32,
     seed: u64,
     max_series: usize,
 }
@@ -104,9 +106,15 @@ impl SeriesPages {
             free: Vec::new(),
             open: HashMap::new(),
             swept: 0,
+            idle: IDLE,
             seed,
             max_series,
         }
+    }
+
+    /// Remembers series for at least so many seconds after their last sample, if that is more than usual.
+    pub fn remember_for(&mut self, seconds: u32) {
+        self.idle = self.idle.max(seconds);
     }
 
     /// What keys are to be hashed with. Another one after all were forgotten.
@@ -162,6 +170,22 @@ impl SeriesPages {
         self.pages.get(page as usize).map_or(0, |page| page.series.len())
     }
 
+    /// Series whose last sample is `after` seconds old by now and was not so at `before`, by page. Asked at intervals, each since the
+    /// one before, this names every series once that was not sent any more.
+    pub fn ended(&self, before: u32, now: u32, after: u32) -> Vec<(u32, Vec<u32>)> {
+        let has_ended = |seen: u32| {
+            let due = seen.saturating_add(after);
+            before < due && due <= now
+        };
+        let of_page = |(number, page): (u32, &Page)| {
+            let series = (0u32..).zip(page.keys.iter().zip(&page.seen));
+            let ended = series.filter(|(_, (key, seen))| **key != GONE && has_ended(**seen));
+            let ended: Vec<u32> = ended.map(|(index, _)| index).collect();
+            (!ended.is_empty()).then_some((number, ended))
+        };
+        (0u32..).zip(&self.pages).filter_map(of_page).collect()
+    }
+
     /// Lets go of what has been idle, if it is time to look. Not to be called while places are in use.
     pub fn tidy(&mut self, now: u32) -> Tidied {
         if self.places.len() > self.max_series {
@@ -215,7 +239,7 @@ impl SeriesPages {
         let before = self.places.len();
         for (number, page) in (0u32..).zip(&mut self.pages) {
             for (index, (key, seen)) in (0u32..).zip(page.keys.iter_mut().zip(&page.seen)) {
-                if *key == GONE || now.saturating_sub(*seen) < IDLE {
+                if *key == GONE || now.saturating_sub(*seen) < self.idle {
                     continue;
                 }
                 if let Ok(entry) = self.places.find_entry(*key as u64, |place| *place == Place { page: number, index })

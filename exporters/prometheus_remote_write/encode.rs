@@ -3,12 +3,13 @@
 //! Each point goes to the shard of its series, where it is appended in wire form to a window that is
 //! compressed as it fills. What comes out are sealed requests: exactly the bytes to POST.
 
+use super::delta::Deltas;
 use super::labels::{LabelTables, Untranslatable};
 use super::limits::Guard;
 use super::metrics::Metrics;
 use super::sample::{STALE, Timestamp, append_sample, append_sample_body, sent_value};
 use super::table::{Form, Trail};
-use super::translation::Translation;
+use super::translation::{Translation, unsendable};
 use super::whole;
 use bytes::Bytes;
 use pipeline::{Acks, Exemplar, MetricBatch, Origin, Point, PointGroup, Series, Slot, Value};
@@ -77,6 +78,7 @@ pub(super) struct Encoder {
     groups: u64,
     sealed: VecDeque<Request>,
     opened: Option<Instant>,
+    deltas: Deltas,
     split: whole::SplitSeries,
     /// By the slot of the origin they describe.
     infos: Vec<Option<Info>>,
@@ -98,6 +100,7 @@ impl Encoder {
     pub(super) fn new(translation: Arc<Translation>, limits: Limits, metrics: Arc<Metrics>, guard: Guard) -> Self {
         Self {
             guard,
+            deltas: Deltas::new(translation.deltas, &metrics),
             tables: LabelTables::new(Arc::clone(&translation)),
             translation,
             limits,
@@ -131,6 +134,7 @@ impl Encoder {
     /// Publishes how many shards are in use and what the label tables hold.
     pub(super) fn publish(&self) {
         self.metrics.state(self.active, self.tables.sizes());
+        self.metrics.delta_streams(self.deltas.streams());
     }
 
     /// Spreads samples over `shards` from now on. What was encoded so far is sealed, and its generation
@@ -149,6 +153,7 @@ impl Encoder {
         }
         let awaited = batch.acks.awaited();
         self.guard.tick();
+        let batch = self.deltas.cumulative(batch);
         for group in batch.groups() {
             self.group(group, &batch.acks);
         }
@@ -182,7 +187,7 @@ impl Encoder {
         let table = self.tables.table(&group.table, &origin, self.translation.keeps_names(group.origin.source));
         self.groups += 1;
         let mut time = Timestamp::new(0);
-        let mut exemplars = group.exemplars.iter().peekable();
+        let mut exemplars = in_order(&group.exemplars).into_iter().peekable();
         for (index, point) in group.points.iter().enumerate() {
             let (Some(entry), Some(series)) = (table.entry(point.series), group.table.get(point.series)) else {
                 self.metrics.dropped("unknown_series", 1);
@@ -200,12 +205,13 @@ impl Encoder {
                 Value::Int(value) => *value as f64,
                 Value::NoRecordedValue if entry.form() == Form::Steps || whole::is_flat(series) => STALE,
                 _ => {
-                    self.whole(group, point, series, &time, acks);
+                    self.whole(group, point, series, &time, acks, &of_point(index, &mut exemplars));
                     continue;
                 }
             };
-            if exemplars.peek().is_some_and(|e| e.point as usize == index) {
-                self.with_exemplars(&group.origin, series, value, &time, acks, index, &mut exemplars);
+            if exemplars.peek().is_some_and(|e| e.point as usize <= index) {
+                let own = of_point(index, &mut exemplars);
+                self.with_exemplars(&group.origin, series, value, &time, acks, &own);
                 continue;
             }
             if entry.form() == Form::Apart || entry.len() + origin.len() >= self.guard.wide {
@@ -247,38 +253,23 @@ impl Encoder {
     }
 
     #[cold]
-    #[expect(clippy::too_many_arguments, reason = "the loop's own state, split off to keep the loop small")]
-    fn with_exemplars<'a>(
+    fn with_exemplars(
         &mut self,
         origin: &Arc<Origin>,
         series: &Arc<Series>,
         value: f64,
         time: &Timestamp,
         acks: &Acks,
-        index: usize,
-        exemplars: &mut std::iter::Peekable<impl Iterator<Item = &'a Exemplar>>,
+        own: &[&Exemplar],
     ) {
-        let mut own = Vec::new();
-        while let Some(exemplar) = exemplars.next_if(|e| e.point as usize == index) {
-            own.push(exemplar);
-        }
         if !self.translation.send_exemplars || own.is_empty() {
             return self.sample(origin, series, value, time, acks);
         }
-        let number = own.len() as u64;
-        self.message(
-            origin,
-            series,
-            time,
-            acks,
-            Contents { samples: 1, exemplars: number, ..Contents::default() },
-            |out| {
-                append_sample_body(out, value, time);
-                for exemplar in own {
-                    whole::append_exemplar(out, exemplar);
-                }
-            },
-        );
+        let contents = Contents { samples: 1, exemplars: own.len() as u64, ..Contents::default() };
+        self.message(origin, series, time, acks, contents, |out| {
+            append_sample_body(out, value, time);
+            own.iter().for_each(|exemplar| whole::append_exemplar(out, exemplar));
+        });
     }
 
     /// Appends a time series whose body is more than one sample.
@@ -317,17 +308,38 @@ impl Encoder {
 
     /// Sends a histogram or summary that travels whole in the form that remote write has for it.
     #[cold]
-    fn whole(&mut self, group: &PointGroup, point: &Point, series: &Arc<Series>, time: &Timestamp, acks: &Acks) {
-        match self.split.parts(series, &point.value) {
+    fn whole(
+        &mut self,
+        group: &PointGroup,
+        point: &Point,
+        series: &Arc<Series>,
+        time: &Timestamp,
+        acks: &Acks,
+        exemplars: &[&Exemplar],
+    ) {
+        if let Some(reason) = unsendable(series).filter(|_| !self.translation.keeps_names(group.origin.source)) {
+            return self.metrics.dropped(reason.as_str(), 1);
+        }
+        match self.split.parts(group.origin.slot(), series, &point.value) {
             whole::Parts::Samples(samples) => {
+                let mut below = None;
                 for (part, value) in samples {
-                    self.sample(&group.origin, &part, value, time, acks);
+                    if exemplars.is_empty() {
+                        self.sample(&group.origin, &part, value, time, acks);
+                        continue;
+                    }
+                    let own = whole::exemplars_of(&part.part, &mut below, exemplars);
+                    self.with_exemplars(&group.origin, &part, value, time, acks, &own);
                 }
             }
             whole::Parts::Native(mut native) => {
                 native.timestamp_ms = time.millis;
-                let contents = Contents { histograms: 1, ..Contents::default() };
-                self.message(&group.origin, series, time, acks, contents, |out| put_histogram(out, &native));
+                let exemplars = if self.translation.send_exemplars { exemplars } else { &[] };
+                let contents = Contents { histograms: 1, exemplars: exemplars.len() as u64, ..Contents::default() };
+                self.message(&group.origin, series, time, acks, contents, |out| {
+                    exemplars.iter().for_each(|exemplar| whole::append_exemplar(out, exemplar));
+                    put_histogram(out, &native);
+                });
             }
             whole::Parts::Unsendable(reason) => self.metrics.dropped(reason, 1),
         }
@@ -341,7 +353,8 @@ impl Encoder {
         }
         let oldest = self.guard.oldest;
         for group in batch.groups() {
-            let Some(newest) = group.points.iter().map(|p| p.time).max() else { continue };
+            let alive = group.points.iter().filter(|point| point.value != Value::NoRecordedValue);
+            let Some(newest) = alive.map(|point| point.time).max() else { continue };
             let Some(info) = self.info(&group.origin) else { continue };
             // Several groups of one origin, or one scrape split over two batches, make one sample.
             if newest <= info.last || newest < oldest {
@@ -448,4 +461,21 @@ fn shard_of(origin: &Origin, series: &Series, shards: usize) -> usize {
 
 fn place_of(hash: u64, shards: usize) -> usize {
     ((u128::from(hash.wrapping_mul(0x9e37_79b9_7f4a_7c15)) * shards as u128) >> 64) as usize
+}
+
+/// Exemplars in the order of their points.
+fn in_order(exemplars: &[Exemplar]) -> Vec<&Exemplar> {
+    let mut all: Vec<&Exemplar> = exemplars.iter().collect();
+    all.sort_by_key(|exemplar| exemplar.point);
+    all
+}
+
+/// Those of a point. What belongs to points before it, which were not sent, is passed over.
+#[cold]
+fn of_point<'a>(
+    index: usize,
+    exemplars: &mut std::iter::Peekable<impl Iterator<Item = &'a Exemplar>>,
+) -> Vec<&'a Exemplar> {
+    let up_to = std::iter::from_fn(|| exemplars.next_if(|exemplar| exemplar.point as usize <= index));
+    up_to.filter(|exemplar| exemplar.point as usize == index).collect()
 }

@@ -17,7 +17,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 mod delivery;
+mod deltas;
 mod encoding;
+mod observed;
 mod settings;
 
 /// Labels in the order sent.

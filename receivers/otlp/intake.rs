@@ -155,6 +155,21 @@ impl Intake {
         }
     }
 
+    /// The reader, which whoever marks ended series asks.
+    pub(super) fn reader(&self) -> &Mutex<MetricsReader> {
+        &self.reader
+    }
+
+    /// Where everything goes, once the receiver runs.
+    pub(super) fn output(&self) -> Option<&Output> {
+        self.output.get()
+    }
+
+    /// Now on the reader's clock.
+    pub(super) fn seconds(&self) -> u32 {
+        u32::try_from(self.started.elapsed().as_secs()).unwrap_or(u32::MAX)
+    }
+
     fn decode(&self, signal: Signal, encoding: Encoding, body: Bytes) -> Result<Decoded, String> {
         let body = match encoding {
             Encoding::Protobuf => body,
@@ -165,7 +180,7 @@ impl Intake {
             let batch = MessageBatch { signal, body, items, acks: Acks::default() };
             return Ok(Decoded { batch: batch.into(), rejected: PartialSuccess::default() });
         }
-        let now = u32::try_from(self.started.elapsed().as_secs()).unwrap_or(u32::MAX);
+        let now = self.seconds();
         let Taken { groups, rejected, .. } = self.reader.lock().read(&body, now).map_err(|error| error.to_string())?;
         let message = match (rejected.points, rejected.first) {
             (_, None) => String::new(),

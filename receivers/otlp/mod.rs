@@ -18,6 +18,7 @@ mod grpc;
 mod http;
 mod intake;
 mod metrics;
+mod stale;
 #[cfg(test)]
 mod tests;
 
@@ -34,6 +35,7 @@ use pipeline::config::{ConfigErrors, Node};
 use self::grpc::GrpcHandler;
 use self::http::HttpHandler;
 use self::intake::Intake;
+use self::stale::StaleMarking;
 
 pub use self::config::{DEFAULT_GRPC_ENDPOINT, DEFAULT_HTTP_ENDPOINT, OtlpConfig, OtlpHttpConfig};
 
@@ -72,6 +74,8 @@ struct Protocol {
 struct OtlpReceiver {
     intake: Arc<Intake>,
     protocols: Vec<Protocol>,
+    /// Marks series that have ended, if that is wanted.
+    marking: Option<StaleMarking>,
 }
 
 impl OtlpReceiver {
@@ -80,6 +84,7 @@ impl OtlpReceiver {
         let config = OtlpConfig::read(node).map_err(|errors| failed(&errors))?;
         let authenticators = Authenticators::of(&context.shared);
         let intake = Arc::new(Intake::new(context, config.acknowledge));
+        let marking = config.mark_stale_after().map(|after| StaleMarking::new(after, &intake, context));
         let mut protocols = Vec::new();
         if let Some(grpc) = &config.protocols.grpc.0 {
             let settings = config.grpc_settings(grpc, &authenticators).map_err(|error| failed(&error))?;
@@ -97,7 +102,7 @@ impl OtlpReceiver {
                 "Batches carry no request metadata, so include_metadata has no effect."
             );
         }
-        Ok(Self { intake, protocols })
+        Ok(Self { intake, protocols, marking })
     }
 
     /// Opens all sockets; their addresses in the order of the protocols.
@@ -136,8 +141,15 @@ impl Receiver for OtlpReceiver {
         }
         let mut deadline = context.stop.clone();
         let served = async { while serving.join_next().await.is_some() {} };
+        let marking = async {
+            match self.marking.take() {
+                Some(marking) => marking.run().await,
+                None => std::future::pending().await,
+            }
+        };
         tokio::select! {
             () = served => {}
+            () = marking => {}
             () = deadline.deadline_passed() => {
                 tracing::warn!("OTLP requests are cut off by the deadline for stopping; their senders will repeat them.");
             }
