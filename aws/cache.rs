@@ -42,6 +42,8 @@ struct State {
     loaded: Option<Instant>,
     renew_at: Option<Instant>,
     failure: Option<Failure>,
+    /// The key that a store has refused, and when it did so first.
+    refused: Option<(String, Instant)>,
     /// The generation of shared files that was loaded last.
     generation: u64,
     told: Option<(LoadError, Instant)>,
@@ -88,17 +90,35 @@ impl CredentialCache {
         self.current.load_full()
     }
 
+    /// Why the source has none, if it had none when it was asked last.
+    pub(crate) fn last_failure(&self) -> Option<LoadError> {
+        self.state.lock().failure.as_ref().map(|failure| failure.error.clone())
+    }
+
     /// A store has refused the credentials as expired or unknown: the next [`CredentialCache::identity`] asks the source first.
-    pub fn refused(&self) {
+    /// True if it has done so before, and the source had the same key again since then.
+    pub fn refused(&self) -> bool {
         if let Some(files) = &self.files {
             files.refused();
         }
-        let recently = self.state.lock().loaded.is_some_and(|loaded| loaded.elapsed() < REFUSAL_PAUSE);
+        let last = self.current.load_full();
+        let (recently, again) = {
+            let mut state = self.state.lock();
+            let recently = state.loaded.is_some_and(|loaded| loaded.elapsed() < REFUSAL_PAUSE);
+            let key = last.as_deref().map_or("", Identity::access_key_id);
+            let known = state.refused.as_ref().filter(|(refused, _)| refused == key).map(|(_, since)| *since);
+            let again = known.is_some_and(|since| state.loaded.is_some_and(|loaded| loaded > since));
+            if known.is_none() {
+                state.refused = Some((key.to_owned(), Instant::now()));
+            }
+            (recently, again)
+        };
         // Those that were loaded a moment ago are not those that the refused request was signed with.
         if !recently {
             self.refused.store(true, Ordering::Release);
             self.wake.notify_one();
         }
+        again
     }
 
     /// Asks the source at once, also while it is held to be failing.
@@ -145,7 +165,7 @@ impl CredentialCache {
             Ok(result) => result,
             Err(_) => Err(LoadError::of("the credential source", format!("no answer within {LOAD_TIMEOUT:?}"))),
         };
-        match result {
+        match result.and_then(unexpired) {
             Ok(identity) => Ok(self.adopt(identity)),
             Err(error) => {
                 self.failed(&error);
@@ -262,6 +282,18 @@ impl CredentialCache {
         };
         due.saturating_duration_since(Instant::now())
     }
+}
+
+/// What has expired already is as good as nothing: asking again at once would not make it newer.
+fn unexpired(identity: Identity) -> Result<Identity, LoadError> {
+    let now = SystemTime::now();
+    if identity.is_usable(now) {
+        return Ok(identity);
+    }
+    let ago = identity.expires().and_then(|expires| now.duration_since(expires).ok()).unwrap_or_default();
+    let reason =
+        format!("gives credentials that expired {} s ago (access key {})", ago.as_secs(), identity.access_key_id());
+    Err(LoadError::of(identity.provider, reason))
 }
 
 async fn changed(watch: Option<&Watch>) {
