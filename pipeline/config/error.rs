@@ -110,6 +110,11 @@ impl ConfigErrors {
         self.errors.len()
     }
 
+    /// Whether one of the problems after the first `skipped` ones is that `key` was misspelt.
+    pub fn suggest(&self, key: &str, skipped: usize) -> bool {
+        self.errors.iter().skip(skipped).any(|error| error.suggestion.as_deref() == Some(key))
+    }
+
     /// The problems.
     pub fn iter(&self) -> std::slice::Iter<'_, ConfigError> {
         self.errors.iter()

@@ -125,7 +125,8 @@ impl ScrapeJob {
         let client = settings_or_error(keys.client_settings(true), node, path, errors);
         let discovery = discovery::read(&keys, path, context.base, errors);
         let mut problems = Problems { node, path, errors };
-        if keys.job_name.is_empty() {
+        // Not a second problem if the first one is that the key is misspelt.
+        if keys.job_name.is_empty() && !problems.errors.suggest("job_name", before) {
             problems.add("job_name", "job_name is empty".to_owned());
         }
         let (interval, timeout) = problems.intervals(&keys, context.global);

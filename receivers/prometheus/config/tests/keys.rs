@@ -248,3 +248,13 @@ scrape_configs:
     assert!(!http.shown_url().contains("hunter2"));
     assert!(!format!("{jobs:?}").contains("hunter2"), "{jobs:?}");
 }
+
+#[test]
+fn a_misspelt_job_name_is_one_problem() {
+    let errors = receiver("config: {scrape_configs: [{job_nam: a}]}").unwrap_err();
+    assert_eq!(errors.len(), 1, "{errors}");
+    assert!(errors.to_string().contains("field job_nam not found"), "{errors}");
+    assert!(errors.to_string().contains(r#"did you mean "job_name"?"#), "{errors}");
+    let errors = receiver("config: {scrape_configs: [{metrics_pat: /a}]}").unwrap_err();
+    assert_eq!(errors.len(), 2, "an unrelated typo does not excuse the missing name: {errors}");
+}
