@@ -2,12 +2,13 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Duration;
 
 use crate::support::http::{self, Reply, Server};
 use crate::support::oxidot::{command, own_metrics_at};
 use crate::support::page::Target;
 use crate::support::process::Program;
-use crate::support::samples::Samples;
+use crate::support::samples::{STALE, Samples};
 use crate::support::store::Store;
 use crate::support::{free_port, wait_until};
 
@@ -96,6 +97,7 @@ impl Scene {
                 set(format!("exporters.prometheusremotewrite.endpoint=http://127.0.0.1:{receiver}/api/v1/write"));
                 set("receivers.prometheus.config.scrape_configs=[{job_name: oxidot, scrape_interval: 1s, static_configs: [{targets: ['${env:TARGET}']}]}]".to_owned());
             }
+            "delta.yaml" => set("receivers.otlp.mark_stale_after=1s".to_owned()),
             "gateway.yaml" => {
                 set(health_here());
                 set(receiver_here());
@@ -132,6 +134,22 @@ impl Scene {
         }
         program.wait_for_line("Traces");
         program.wait_for_line("Logs");
+    }
+
+    /// Sends what was counted from some seconds ago to some seconds ago.
+    fn send_delta(&self, from: u64, to: u64, delta: i64) {
+        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
+        let ago = |seconds| (now - Duration::from_secs(seconds)).as_nanos();
+        let attribute = |key, value| format!("{{\"key\":\"{key}\",\"value\":{{\"stringValue\":\"{value}\"}}}}");
+        let body = format!(
+            "{{\"resourceMetrics\":[{{\"resource\":{{\"attributes\":[{},{}]}},\"scopeMetrics\":[{{\"metrics\":[{{\"name\":\"sent\",\"sum\":{{\"isMonotonic\":true,\"aggregationTemporality\":1,\"dataPoints\":[{{\"startTimeUnixNano\":\"{}\",\"timeUnixNano\":\"{}\",\"asInt\":\"{delta}\"}}]}}}}]}}]}}]}}",
+            attribute("service.name", "shop"),
+            attribute("k8s.namespace.name", "ns"),
+            ago(from),
+            ago(to)
+        );
+        let answer = http::post(self.otlp[1], "/v1/metrics", "application/json", body.as_bytes()).unwrap();
+        assert_eq!((answer.status, answer.body.as_str()), (200, "{}"));
     }
 
     /// Waits for samples of the target's counter in the store.
@@ -216,6 +234,16 @@ fn check(file: &Path) {
         "keep-scraped-names.yaml" => {
             let samples = scene.wait_for_tries(&["prometheus=\"oxidot\"", "job=\"node\""]);
             assert_eq!(samples.with(&["target_info"]).count(), 0);
+        }
+        "delta.yaml" => {
+            for (from, to, delta) in [(3, 2, 3), (2, 1, 4)] {
+                scene.send_delta(from, to, delta);
+            }
+            let of = ["sent_total", "job=\"shop\"", "k8s_namespace_name=\"ns\""];
+            wait_until("both totals and the marker of the end", || {
+                let values: Vec<u64> = scene.store.accepted().of(&of).iter().map(|(_, bits)| *bits).collect();
+                values == [3f64.to_bits(), 7f64.to_bits(), STALE]
+            });
         }
         "otlp.yaml" => {
             scene.send_otlp(&mut program);

@@ -1,4 +1,5 @@
 //! OTLP from independent clients, and more of them than usual.
 
 mod crowd;
+mod delta;
 mod sdk;
