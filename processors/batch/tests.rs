@@ -4,7 +4,10 @@ use super::FACTORY;
 use super::pending::Pending;
 use crate::testing::{Running, build, context, exemplar, group, origin, point, problems, table};
 use pipeline::component::Signal;
-use pipeline::{Ack, AckOutcome, Acks, Batch, MessageBatch, MetricBatch, Origin, PointGroup, SeriesTable};
+use pipeline::{
+    Ack, AckOutcome, Acks, Attributes, Batch, Family, FamilyKind, MessageBatch, MetricBatch, Origin, Part, PointGroup,
+    Series, SeriesTable, Source, Temporality,
+};
 use proptest::prelude::*;
 use std::sync::Arc;
 use std::time::Duration;
@@ -203,7 +206,7 @@ fn page(source: Source, histograms: u32) -> MetricBatch {
             series.push(Series::intern(Arc::clone(&histogram), name, part, attributes));
         }
     }
-    let points = (0..series.len() as u32).map(|series| Point { series, ..point(1) }).collect();
+    let points = (0..series.len() as u32).map(|series| point(series, 1)).collect();
     MetricBatch::new(vec![PointGroup::new(origin, SeriesTable::intern(series), points)])
 }
 
