@@ -18,6 +18,8 @@ pub const TABLE: &[Factory] = &[
     connectors::forward::FACTORY,
     exporters::aws_prometheus_remote_write::FACTORY,
     exporters::debug::FACTORY,
+    exporters::otlp::FACTORY,
+    exporters::otlp_http::FACTORY,
     exporters::prometheus::FACTORY,
     exporters::prometheus_remote_write::FACTORY,
     extensions::file_storage::FACTORY,
