@@ -2,4 +2,5 @@
 
 mod crowd;
 mod delta;
+mod from_prometheus;
 mod sdk;
