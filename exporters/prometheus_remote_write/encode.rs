@@ -323,14 +323,15 @@ impl Encoder {
         match self.split.parts(group.origin.slot(), series, &point.value) {
             whole::Parts::Samples(samples) => {
                 let mut below = None;
-                for (part, value) in samples {
+                for (part, value) in samples.iter() {
                     if exemplars.is_empty() {
-                        self.sample(&group.origin, &part, value, time, acks);
+                        self.sample(&group.origin, part, value, time, acks);
                         continue;
                     }
                     let own = whole::exemplars_of(&part.part, &mut below, exemplars);
-                    self.with_exemplars(&group.origin, &part, value, time, acks, &own);
+                    self.with_exemplars(&group.origin, part, value, time, acks, &own);
                 }
+                self.split.done(samples);
             }
             whole::Parts::Native(mut native) => {
                 native.timestamp_ms = time.millis;

@@ -14,8 +14,8 @@ use super::sample::STALE;
 /// What a whole value is sent as.
 #[derive(Debug)]
 pub(super) enum Parts {
-    /// Float samples of these series.
-    Samples(Vec<(Arc<Series>, f64)>),
+    /// Float samples.
+    Samples(PartSamples),
     /// One native histogram.
     Native(Box<NativeHistogram>),
     /// Nothing, for this reason.
@@ -37,6 +37,22 @@ pub(super) struct SplitSeries {
     shapes: HashMap<(Slot, Slot), Arc<Shape>>,
     /// The last shape of a series at any origin, which others are likely to have as well.
     shared: HashMap<Slot, Arc<Shape>>,
+    /// Room for values, used again and again.
+    values: Vec<f64>,
+}
+
+/// The parts of a whole value, each with what it is sent as.
+#[derive(Debug)]
+pub(super) struct PartSamples {
+    shape: Arc<Shape>,
+    values: Vec<f64>,
+}
+
+impl PartSamples {
+    /// In the order in which they are sent.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (&Arc<Series>, f64)> {
+        self.shape.parts.iter().zip(self.values.iter().copied())
+    }
 }
 
 /// The parts of a histogram or summary.
@@ -70,12 +86,12 @@ impl SplitSeries {
                 let counted = histogram.bounds.len().min(histogram.bucket_counts.len());
                 let bounds = histogram.bounds.get(..counted).unwrap_or_default();
                 let shape = self.shape(origin, series, histogram.sum.is_some(), bounds.iter().copied());
-                Parts::Samples(shape.with(histogram_values(histogram)))
+                self.samples(shape, histogram_values(histogram))
             }
             Value::Summary(summary) => {
                 let quantiles = summary.quantiles.iter().map(|(quantile, _)| *quantile);
                 let shape = self.shape(origin, series, true, quantiles);
-                Parts::Samples(shape.with(summary_values(summary)))
+                self.samples(shape, summary_values(summary))
             }
             Value::ExponentialHistogram(histogram) => native(histogram),
             Value::NoRecordedValue => self.stale(origin, series),
@@ -121,7 +137,20 @@ impl SplitSeries {
         // Of what was not met before, the parts are known that all have.
         let shape = self.shapes.remove(&(origin, series.slot()));
         let shape = shape.unwrap_or_else(|| Arc::new(Shape::new(series, true, Box::default())));
-        Parts::Samples(shape.with(std::iter::repeat(STALE)))
+        let markers = std::iter::repeat_n(STALE, shape.parts.len());
+        self.samples(shape, markers)
+    }
+
+    fn samples(&mut self, shape: Arc<Shape>, values: impl Iterator<Item = f64>) -> Parts {
+        let mut room = std::mem::take(&mut self.values);
+        room.clear();
+        room.extend(values);
+        Parts::Samples(PartSamples { shape, values: room })
+    }
+
+    /// Takes back what was sent.
+    pub(super) fn done(&mut self, samples: PartSamples) {
+        self.values = samples.values;
     }
 }
 
@@ -141,11 +170,6 @@ impl Shape {
             Series::intern(Arc::clone(&series.family), name.into(), part, series.attributes.clone())
         });
         Self { has_sum, parts: parts.collect(), steps }
-    }
-
-    /// The parts with their values.
-    fn with(&self, values: impl Iterator<Item = f64>) -> Vec<(Arc<Series>, f64)> {
-        self.parts.iter().cloned().zip(values).collect()
     }
 }
 
