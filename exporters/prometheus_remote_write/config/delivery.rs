@@ -2,7 +2,7 @@
 
 use super::super::encode::Limits;
 use super::super::limits::StoreLimits;
-use super::super::shards::QueueLimits;
+use super::super::shards::{QueueLimits, ShardRange};
 use super::keys::Keys;
 use super::{Problems, Retry};
 use pipeline::config::GoDuration;
@@ -11,6 +11,12 @@ use std::time::Duration;
 /// Compressed bytes that may wait in memory, unless `remote_write_queue.max_bytes` says otherwise: at
 /// 25 bytes a sample some ten million samples, ten minutes of 16,000 a second.
 const DEFAULT_QUEUE_BYTES: u64 = 256 << 20;
+
+/// The most shards that can be asked for: each is a connection, and the buffers of a request.
+const MAX_SHARDS: usize = 200;
+
+/// In which time a backlog is caught up with, unless `target_age` says otherwise: Prometheus takes 5% of it a second.
+const DEFAULT_TARGET_AGE: Duration = Duration::from_secs(20);
 
 /// Samples of a request, unless `max_samples_per_send` says otherwise: some 250 kB compressed, which
 /// stays far below what stores accept (AMP: 1 MB).
@@ -33,13 +39,35 @@ pub(super) fn queue(keys: &Keys, problems: &mut Problems<'_>) -> QueueLimits {
     if keys.max_batch_request_parallelism.is_some_and(|n| n < 1) {
         problems.refuse("max_batch_request_parallelism", "max_batch_request_parallelism can't be set to below 1");
     }
-    let shards = keys.max_batch_request_parallelism.unwrap_or(consumers).max(1);
     QueueLimits {
-        shards: usize::try_from(shards).unwrap_or(1).min(200),
+        shards: shards(keys, consumers, problems),
         // Without a queue a request waits for the one before it, and nothing else does.
         requests: if enabled { usize::try_from(size).unwrap_or(1).max(1) } else { 1 },
         bytes: usize::try_from(queue.max_bytes.unwrap_or(DEFAULT_QUEUE_BYTES)).unwrap_or(usize::MAX).max(1 << 20),
     }
+}
+
+fn shards(keys: &Keys, consumers: i64, problems: &mut Problems<'_>) -> ShardRange {
+    let queue = &keys.remote_write_queue;
+    for (key, value) in [("min_shards", queue.min_shards), ("max_shards", queue.max_shards)] {
+        if value.is_some_and(|n| n < 1) {
+            problems.refuse(&format!("remote_write_queue::{key}"), format!("remote write queue {key} must be positive"));
+        }
+    }
+    let max = keys.max_batch_request_parallelism.or(queue.max_shards).unwrap_or(consumers);
+    let max = usize::try_from(max).unwrap_or(1).clamp(1, MAX_SHARDS);
+    let min = usize::try_from(queue.min_shards.unwrap_or(1)).unwrap_or(1).max(1);
+    if min > max {
+        problems.refuse(
+            "remote_write_queue::min_shards",
+            format!("remote write queue min_shards must not be greater than max_shards, which is {max}"),
+        );
+    }
+    let target_age = queue.target_age.map_or(DEFAULT_TARGET_AGE, GoDuration::to_std);
+    if target_age < Duration::from_secs(1) {
+        problems.refuse("remote_write_queue::target_age", "target_age must be at least 1s");
+    }
+    ShardRange { min: min.min(max), max, target_age }
 }
 
 pub(super) fn retry(keys: &Keys, problems: &mut Problems<'_>) -> Retry {
@@ -50,11 +78,11 @@ pub(super) fn retry(keys: &Keys, problems: &mut Problems<'_>) -> Retry {
         initial: duration(retry.initial_interval, Duration::from_millis(50)),
         max: duration(retry.max_interval, Duration::from_secs(30)),
         multiplier: retry.multiplier.unwrap_or(1.5),
-        randomization: retry.randomization_factor.unwrap_or(0.5),
+        randomization: retry.randomization_factor,
         max_elapsed: duration(retry.max_elapsed_time, Duration::from_secs(300)),
         max_refused: duration(retry.max_elapsed_time, Duration::ZERO),
     };
-    if !(0.0..=1.0).contains(&all.randomization) {
+    if all.randomization.is_some_and(|factor| !(0.0..=1.0).contains(&factor)) {
         problems.refuse("retry_on_failure::randomization_factor", "'randomization_factor' must be within [0, 1]");
     }
     if all.multiplier.is_nan() || all.multiplier < 0.0 {

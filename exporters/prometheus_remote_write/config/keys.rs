@@ -49,11 +49,17 @@ net::collector_http_client_config! {
         /// false: the ADOT Collector does it, together with its own version, which renames every series at
         /// each upgrade; labels that targets expose themselves are kept either way. Ours.
         pub(super) scraped_scope_info: bool,
-        /// Send type, help and unit of families. Default false.
-        pub(super) send_metadata: bool,
+        /// Send type, help and unit of families: each minute in requests of their own in version 1.0, with each series in 2.0.
+        /// Default false in version 1.0, true in 2.0.
+        pub(super) send_metadata: Option<bool>,
         /// Send exemplars. Default true, but for stores that do not take them (AMP).
         pub(super) send_exemplars: Option<bool>,
-        /// `prometheus.WriteRequest`, which is the default.
+        /// Send native histograms. Default true; without it they are dropped and counted.
+        pub(super) send_native_histograms: Option<bool>,
+        /// Send histograms with explicit bounds as native ones that list their bounds, in version 2.0. Default false: as the
+        /// series of a classic histogram. (Prometheus has a key of this name for OTLP.)
+        pub(super) convert_histograms_to_nhcb: bool,
+        /// `prometheus.WriteRequest` (1.0), which is the default, or `io.prometheus.write.v2.Request` (2.0).
         pub(super) protobuf_message: Option<String>,
         /// Sign requests for AWS, with the keys that Prometheus' `remote_write` has. Default: do not sign.
         pub(super) sigv4: Option<PrometheusSigV4Config>,
@@ -72,8 +78,17 @@ net::collector_http_client_config! {
 pub(super) struct QueueKeys {
     pub(super) enabled: Option<bool>,
     pub(super) queue_size: Option<i64>,
+    /// Most shards; as `max_shards`, under the Collector's name.
     pub(super) num_consumers: Option<i64>,
     pub(super) max_bytes: Option<u64>,
+    /// Fewest shards. Default 1. This and the next ones are named as in Prometheus' `queue_config`.
+    pub(super) min_shards: Option<i64>,
+    /// Most shards. Default 5; at most 200.
+    pub(super) max_shards: Option<i64>,
+    /// The time in which a backlog is to be caught up with, by which the number of shards is chosen. Default 20s. Ours.
+    pub(super) target_age: Option<GoDuration>,
+    /// Samples older than this are dropped and counted. Default 0: none.
+    pub(super) sample_age_limit: Option<GoDuration>,
 }
 
 #[derive(Debug, Clone, Default, Deserialize)]

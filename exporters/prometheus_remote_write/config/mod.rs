@@ -11,6 +11,7 @@ use keys::Keys;
 use naming::translation;
 use net::client::{ClientSettings, CollectorDefaults};
 use pipeline::config::{ConfigErrors, GoDuration, Node, decode};
+use prometheus::remote_write::protocol::{Backoff, ProtocolVersion, UnknownMessage};
 use signing::{endpoint, signing};
 use std::time::Duration;
 
@@ -35,7 +36,8 @@ pub(super) struct Retry {
     pub(super) initial: Duration,
     pub(super) max: Duration,
     pub(super) multiplier: f64,
-    pub(super) randomization: f64,
+    /// How far around the interval waits are spread; `None` for full jitter.
+    pub(super) randomization: Option<f64>,
     /// From the first attempt of a request; zero is for ever.
     pub(super) max_elapsed: Duration,
     /// The same for requests that are refused for who sends them, or cannot be signed yet: for ever, unless the
@@ -43,10 +45,22 @@ pub(super) struct Retry {
     pub(super) max_refused: Duration,
 }
 
+impl Retry {
+    /// The waits of one request.
+    pub(super) fn backoff(&self) -> Backoff {
+        match self.randomization {
+            Some(randomization) => Backoff::new(self.initial, self.max, self.multiplier, randomization),
+            None => Backoff::full_jitter(self.initial, self.max, self.multiplier),
+        }
+    }
+}
+
 /// Everything, checked.
 #[derive(Debug)]
 pub(super) struct Config {
     pub(super) endpoint: http::Uri,
+    /// The version of remote write that is wanted.
+    pub(super) version: ProtocolVersion,
     pub(super) client: ClientSettings,
     pub(super) queue: QueueLimits,
     pub(super) retry: Retry,
@@ -90,24 +104,25 @@ impl Config {
         let retry = retry(&keys, &mut problems);
         let signing = signing(&keys, dialect, endpoint.as_ref(), &mut problems);
         let amp = endpoint.as_ref().and_then(http::Uri::host).is_some_and(aws::is_amp);
-        let store = keys.limits.clone().unwrap_or_default().limits(amp).unwrap_or_else(|(key, message)| {
+        let mut store = keys.limits.clone().unwrap_or_default().limits(amp).unwrap_or_else(|(key, message)| {
             problems.refuse(key, message);
             StoreLimits::default()
         });
-        let limits = limits(&keys, &store, &mut problems);
-        let translation = translation(&keys, store.exemplars(), &mut problems);
-        match keys.protobuf_message.as_deref() {
-            None | Some("" | "prometheus.WriteRequest") => {}
-            Some("io.prometheus.write.v2.Request") => problems.refuse(
-                "protobuf_message",
-                "this version sends remote write 1.0: remove the key or set prometheus.WriteRequest",
-            ),
-            Some(other) => problems.refuse("protobuf_message", format!("unknown protobuf message {other:?}")),
+        if let Some(age) = keys.remote_write_queue.sample_age_limit.map(GoDuration::to_std).filter(|age| !age.is_zero()) {
+            store.limit_age(age);
         }
+        let limits = limits(&keys, &store, &mut problems);
+        let message = keys.protobuf_message.as_deref().filter(|text| !text.is_empty());
+        let version = message.map_or(Ok(ProtocolVersion::V1), str::parse).unwrap_or_else(|error: UnknownMessage| {
+            problems.refuse("protobuf_message", error.to_string());
+            ProtocolVersion::V1
+        });
+        let translation = translation(&keys, version, store.exemplars(), &mut problems);
         let linger = keys.batch_send_deadline.map_or(Duration::from_secs(1), GoDuration::to_std);
         match (endpoint, client, translation) {
             (Some(endpoint), Ok(client), Some(translation)) => problems.errors.into_result(Self {
                 endpoint,
+                version,
                 client,
                 queue,
                 retry,
@@ -115,7 +130,7 @@ impl Config {
                 store,
                 signing,
                 linger,
-                send_metadata: keys.send_metadata,
+                send_metadata: keys.send_metadata.unwrap_or(version == ProtocolVersion::V2),
                 translation,
             }),
             _ => Err(problems.errors),

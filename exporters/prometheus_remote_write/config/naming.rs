@@ -5,12 +5,18 @@ use super::Problems;
 use super::keys::Keys;
 use pipeline::config::GoDuration;
 use pipeline::temporality::StreamLimits;
+use prometheus::remote_write::protocol::ProtocolVersion;
 use prometheus::translate::label_set::{LabelRules, sanitize_external_labels};
 use prometheus::translate::target_info::TargetInfoRules;
 use prometheus::translate::{LabelNamer, MetricNamer, TranslationStrategy};
 use std::time::Duration;
 
-pub(super) fn translation(keys: &Keys, exemplars: bool, problems: &mut Problems<'_>) -> Option<Translation> {
+pub(super) fn translation(
+    keys: &Keys,
+    version: ProtocolVersion,
+    exemplars: bool,
+    problems: &mut Problems<'_>,
+) -> Option<Translation> {
     let strategy = match keys.translation_strategy.as_deref().filter(|s| !s.is_empty()).map(str::parse) {
         None => None,
         Some(Ok(strategy)) => Some(strategy),
@@ -20,10 +26,19 @@ pub(super) fn translation(keys: &Keys, exemplars: bool, problems: &mut Problems<
         }
     };
     let strategy = TranslationStrategy::from_settings(strategy, keys.add_metric_suffixes.unwrap_or(true));
-    if !strategy.escapes() {
+    if !strategy.escapes() && version == ProtocolVersion::V1 {
         problems.refuse(
             "translation_strategy",
-            format!("translation strategy {strategy} requires Prometheus Remote Write 2.0 (UTF-8 support)"),
+            format!(
+                "translation strategy {strategy} requires Prometheus Remote Write 2.0 (UTF-8 support): set protobuf_message: {}",
+                ProtocolVersion::V2
+            ),
+        );
+    }
+    if keys.convert_histograms_to_nhcb && version == ProtocolVersion::V1 {
+        problems.refuse(
+            "convert_histograms_to_nhcb",
+            format!("native histograms with custom buckets need remote write 2.0: set protobuf_message: {}", ProtocolVersion::V2),
         );
     }
     let namer = LabelNamer::remote_write(strategy);
@@ -50,6 +65,9 @@ pub(super) fn translation(keys: &Keys, exemplars: bool, problems: &mut Problems<
         },
         keep_scraped_names: keys.keep_scraped_names,
         scraped_scope_info: keys.scraped_scope_info,
+        send_native_histograms: keys.send_native_histograms.unwrap_or(true),
+        listed_bounds: keys.convert_histograms_to_nhcb,
+        send_metadata: keys.send_metadata.unwrap_or(true),
         send_exemplars: keys.send_exemplars.unwrap_or(exemplars),
         target_info,
         target_info_rules: TargetInfoRules {
