@@ -52,7 +52,7 @@ enum Body<'a> {
     /// As it came.
     Kept(&'a Point),
     /// Made here, without the label that its first sample had.
-    Made(Point),
+    Made(Box<Point>),
     /// To be put together when all of the batch was seen.
     Instance(usize),
 }
@@ -93,6 +93,8 @@ struct Places<'a> {
     metrics: HashMap<MetricKey<'a>, usize>,
     /// Families by address, and by what they are.
     families: (HashMap<*const Family, usize>, HashMap<&'a Family, usize>),
+    /// The family asked for last, since points of one come one after the other.
+    last_family: Option<(*const Family, usize)>,
 }
 
 /// Makes the tree.
@@ -247,11 +249,19 @@ impl<'a> Builder<'a> {
 
     /// The number of a family.
     fn family(&mut self, family: &'a Arc<Family>) -> usize {
+        let address = Arc::as_ptr(family);
+        if let Some((last, number)) = self.places.last_family
+            && last == address
+        {
+            return number;
+        }
         let (by_address, by_content) = &mut self.places.families;
-        *by_address.entry(Arc::as_ptr(family)).or_insert_with(|| {
+        let number = *by_address.entry(address).or_insert_with(|| {
             let next = by_content.len();
             *by_content.entry(family).or_insert(next)
-        })
+        });
+        self.places.last_family = Some((address, number));
+        number
     }
 
     /// The place of an origin's own scope.
@@ -326,7 +336,7 @@ impl<'a> MetricNode<'a> {
             let Body::Instance(at) = node.body else { return true };
             match assembly.finish(at) {
                 Ok((point, exemplars)) => {
-                    node.body = Body::Made(point);
+                    node.body = Body::Made(Box::new(point));
                     node.exemplars = exemplars;
                     true
                 }
@@ -346,7 +356,7 @@ impl<'a> MetricNode<'a> {
             if let Some(start) = created.get(&key)
                 && point.start == 0
             {
-                node.body = Body::Made(Point { start: *start, ..point.clone() });
+                node.body = Body::Made(Box::new(Point { start: *start, ..point.clone() }));
             }
         }
     }
