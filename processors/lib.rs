@@ -5,6 +5,7 @@
 
 pub mod batch;
 pub mod memory_limiter;
+pub mod metric_start_time;
 mod outlet;
 pub mod relabel;
 

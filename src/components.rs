@@ -14,6 +14,7 @@ pub const TABLE: &[Factory] = &[
     receivers::prometheus_remote_write::FACTORY,
     processors::batch::FACTORY,
     processors::memory_limiter::FACTORY,
+    processors::metric_start_time::FACTORY,
     processors::relabel::FACTORY,
     connectors::forward::FACTORY,
     exporters::aws_prometheus_remote_write::FACTORY,

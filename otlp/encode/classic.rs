@@ -71,7 +71,13 @@ impl<'a> Assembly<'a> {
         let (at, new) = self.place(key, series.family.kind == FamilyKind::Summary);
         let Some(instance) = self.instances.get_mut(at) else { return Err(Malformed) };
         match (&series.part, step) {
-            (Part::Count, _) => instance.count = Some(number),
+            (Part::Count, _) => {
+                instance.count = Some(number);
+                // What the page says of it (`_created`) has precedence.
+                if instance.start == 0 {
+                    instance.start = point.start;
+                }
+            }
             (Part::Sum, _) => instance.sum = Some(number),
             (Part::Created, _) => {
                 if let Number::Value(seconds) = number {
