@@ -34,7 +34,7 @@ impl Spoken {
     }
 
     /// The store does not know the version that is wanted; whether that is news.
-    pub(super) fn fall_back(&self) -> bool {
+    pub(crate) fn fall_back(&self) -> bool {
         self.fallen_back.lock().replace(Instant::now()).is_none()
     }
 }

@@ -49,7 +49,7 @@ pub(crate) fn desired_shards(now: usize, rates: &Rates, delay: f64, range: &Shar
     }
     let kept = rates.outgoing / (rates.outgoing + rates.dropped);
     let coming = rates.incoming * kept;
-    let backlog = (delay * coming).max(0.0);
+    let backlog = delay * coming;
     let catch_up = backlog / range.target_age.as_secs_f64().max(1.0);
     let desired = (rates.busy / rates.outgoing * (coming + catch_up)).ceil();
     let tolerated = now as f64 * (1.0 - TOLERANCE)..=now as f64 * (1.0 + TOLERANCE);

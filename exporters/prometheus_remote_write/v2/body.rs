@@ -1,38 +1,17 @@
 //! A request of version 2.0 that is being filled.
 
-use super::super::labels::label_pairs;
-use super::super::metadata::metric_type;
+mod message;
+
+pub(crate) use message::Message;
+
 use super::super::sample::Timestamp;
-use super::super::whole::exemplar_labels;
 use super::numbers::Numbers;
 use super::tables::{Group, RefMetadata, RefOrigin, SymbolTables};
-use pipeline::{Exemplar, Family};
 use prometheus::remote_write::snappy::Elements;
+use prometheus::remote_write::wire::MetricType;
 use prometheus::remote_write::wire::encode::{put_varint, varint_len};
-use prometheus::remote_write::wire::v2::{put_exemplar, put_histogram, put_metadata, put_sample, put_series};
-use prometheus::remote_write::wire::{MetricType, NativeHistogram};
+use prometheus::remote_write::wire::v2::put_metadata;
 use prometheus::remote_write::{SnappyBlockWriter, SnappyError};
-use prometheus::translate::UnitNamer;
-
-/// The body of a time series that is more than one sample by itself.
-pub(crate) enum Message<'a> {
-    /// A sample and its exemplars.
-    Sample {
-        /// The value as it is sent.
-        value: f64,
-        /// When the series began to count, in milliseconds since the Unix epoch; 0 if unknown.
-        start_ms: i64,
-        /// Those of the sample.
-        exemplars: &'a [&'a Exemplar],
-    },
-    /// A native histogram and its exemplars.
-    Histogram {
-        /// Time and start included.
-        native: &'a NativeHistogram,
-        /// Those of the histogram.
-        exemplars: &'a [&'a Exemplar],
-    },
-}
 
 /// Symbols and series of a request, each compressed as they come.
 #[derive(Debug, Default)]
@@ -100,6 +79,11 @@ struct Origin {
     shapes: Vec<Vec<u16>>,
     /// A run of its labels in the block: from which label to which, and where.
     run: Option<(u8, u8, u32)>,
+    /// The origin before it, its references, and which labels of this one are the same: those of a job's targets differ in
+    /// one or two.
+    before: u32,
+    text_before: Vec<u8>,
+    same: Vec<bool>,
 }
 
 /// A series in the block, up to its value.
@@ -183,7 +167,7 @@ impl Body {
             self.seen.clear();
         }
         // No origin has this number.
-        self.origin.number = 0;
+        (self.origin.number, self.origin.before) = (0, 0);
         result
     }
 
@@ -220,7 +204,10 @@ impl Body {
     #[cold]
     fn enter(&mut self, tables: &SymbolTables, origin: &RefOrigin) {
         let own = &mut self.origin;
+        own.before = own.number;
         (own.number, own.run) = (origin.number, None);
+        std::mem::swap(&mut own.text, &mut own.text_before);
+        let shape_before = own.shape;
         own.text.clear();
         own.ends.clear();
         for label in origin.ids.chunks(2) {
@@ -233,6 +220,16 @@ impl Body {
         own.shape = known.unwrap_or(own.shapes.len()) as u32;
         if known.is_none() {
             own.shapes.push(own.ends.clone());
+        }
+        own.same.clear();
+        if own.before == 0 || own.shape != shape_before {
+            own.before = 0;
+            return;
+        }
+        let mut start = 0;
+        for end in own.ends.iter().map(|end| usize::from(*end)) {
+            own.same.push(own.text.get(start..end) == own.text_before.get(start..end));
+            start = end;
         }
     }
 
@@ -305,13 +302,8 @@ impl Body {
             for (until, through) in cuts.chunks_exact(CUT_LEN).map(read_cut) {
                 out.copy(from, until - done);
                 from += until - done;
-                let run = origin.labels(label, through).len();
-                if seen.origin == origin.number {
-                    out.copy(from, run);
-                } else {
-                    origin.put(&mut out, label, through);
-                }
-                from += run;
+                origin.put(&mut out, (label, through), seen.origin, from);
+                from += origin.labels(label, through).len();
                 (done, label) = (until, through);
             }
             out.copy(from, own.len() - done);
@@ -355,64 +347,34 @@ impl Body {
         }
         *last = Last { at: times_at, millis: time.millis, start_ms: start.millis, len: times as u32, metadata };
     }
-
-    /// Writes a time series with these labels, in the encoding that version 1.0 has for them, and a body of any kind.
-    pub(crate) fn message(
-        &mut self,
-        tables: &SymbolTables,
-        labels: &[u8],
-        metadata: Option<&Family>,
-        message: &Message<'_>,
-        time: &Timestamp,
-    ) {
-        let Self { numbers, series, .. } = self;
-        let interned = &tables.interned;
-        let references: Vec<u32> = label_pairs(labels)
-            .flat_map(|(name, value)| [name, value])
-            .map(|text| numbers.of_text(interned, text))
-            .collect();
-        let mut body = Vec::new();
-        let exemplars = match message {
-            Message::Sample { value, start_ms, exemplars } => {
-                put_sample(&mut body, *value, time.millis, *start_ms);
-                exemplars
-            }
-            Message::Histogram { native, exemplars } => {
-                put_histogram(&mut body, native);
-                exemplars
-            }
-        };
-        for exemplar in *exemplars {
-            let mut labels = exemplar_labels(exemplar);
-            labels.sort_unstable();
-            let references: Vec<u32> = labels
-                .iter()
-                .flat_map(|(name, value)| [name, value])
-                .map(|text| numbers.of_text(interned, text.as_bytes()))
-                .collect();
-            put_exemplar(&mut body, &references, exemplar.value.as_f64(), exemplar.time / 1_000_000);
-        }
-        if let Some(family) = metadata {
-            let unit = UnitNamer { utf8: false }.build(&family.unit);
-            let help = numbers.of_text(interned, family.description.as_bytes());
-            let unit = numbers.of_text(interned, unit.as_bytes());
-            put_metadata(&mut body, metric_type(family), help, unit);
-        }
-        series.write(|out| put_series(out, &references, |out| out.extend_from_slice(&body)));
-    }
 }
 
 impl Origin {
     /// The references of the labels from number `first` up to number `end`.
     #[inline]
     fn labels(&self, first: u8, end: u8) -> &[u8] {
-        let at = |labels: u8| usize::from(labels).checked_sub(1).and_then(|last| self.ends.get(last)).map_or(0, |end| *end);
+        let at =
+            |labels: u8| usize::from(labels).checked_sub(1).and_then(|last| self.ends.get(last)).map_or(0, |end| *end);
         self.text.get(usize::from(at(first))..usize::from(at(end))).unwrap_or(&[])
     }
 
-    /// Writes them, by a reference to where they were written before if that is shorter.
+    /// Writes them, as far as possible by references to `from`, where those of the origin `of` stand.
     #[inline]
-    fn put(&mut self, out: &mut Elements<'_>, first: u8, end: u8) {
+    fn put(&mut self, out: &mut Elements<'_>, (first, end): (u8, u8), of: u32, mut from: usize) {
+        if of == self.number {
+            return out.copy(from, self.labels(first, end).len());
+        }
+        if of == self.before {
+            for label in first..end {
+                let piece = self.labels(label, label + 1);
+                match self.same.get(usize::from(label)) {
+                    Some(true) => out.copy(from, piece.len()),
+                    _ => out.literal(piece),
+                }
+                from += piece.len();
+            }
+            return;
+        }
         let at = out.position() as u32;
         let run = self.labels(first, end);
         match self.run {
@@ -442,7 +404,8 @@ impl Spelled {
         if prefix < SHORTEST {
             prefix = 0;
         }
-        let suffix = bytes.iter().rev().zip(before.iter().rev()).take(most - prefix).take_while(|(a, b)| a == b).count();
+        let suffix =
+            bytes.iter().rev().zip(before.iter().rev()).take(most - prefix).take_while(|(a, b)| a == b).count();
         out.copy(at, prefix);
         if suffix < SHORTEST {
             out.literal(bytes.get(prefix..).unwrap_or(&[]));

@@ -7,7 +7,7 @@ use pipeline::MetricBatch;
 use prometheus::remote_write::protocol::ProtocolVersion;
 use prometheus::remote_write::snappy::decode_block;
 use prometheus::remote_write::wire::DecodeLimits;
-use proptest::prelude::RngCore;
+use proptest::prelude::*;
 use proptest::test_runner::{RngAlgorithm, TestRng};
 
 use super::super::cache::SeriesCache;
