@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use crate::support::http::{self, Reply, Server};
@@ -34,6 +35,9 @@ struct Scene {
     target: Target,
     store: Store,
     discovery: Server,
+    /// Takes OTLP over HTTP, and what it got.
+    peer: Server,
+    sent_to_peer: Arc<Mutex<Vec<Vec<u8>>>>,
     directory: tempfile::TempDir,
     /// For the page of what passed, the receiver and the health check.
     ports: [u16; 3],
@@ -50,10 +54,19 @@ impl Scene {
             let list = list.clone();
             move |_| Reply::Answer { status: 200, headers: json.clone(), body: list.clone().into_bytes() }
         });
+        let sent_to_peer = Arc::new(Mutex::new(Vec::new()));
+        let peer = Server::start({
+            let sent = Arc::clone(&sent_to_peer);
+            move |request| {
+                assert_eq!(request.path, "/v1/metrics");
+                sent.lock().unwrap().push(request.body);
+                Reply::Answer { status: 200, headers: Vec::new(), body: Vec::new() }
+            }
+        });
         let directory = tempfile::tempdir().unwrap();
         std::fs::write(directory.path().join("t.json"), list).unwrap();
         let (ports, otlp) = ([(); 3].map(|()| free_port()), [(); 2].map(|()| free_port()));
-        Self { target, store: Store::accepting(), discovery, directory, ports, otlp }
+        Self { target, store: Store::accepting(), discovery, peer, sent_to_peer, directory, ports, otlp }
     }
 
     /// The file, started with ports and addresses of this scene.
@@ -101,6 +114,10 @@ impl Scene {
             "gateway.yaml" => {
                 set(health_here());
                 set(receiver_here());
+            }
+            "prometheus-to-otlp.yaml" => {
+                set(format!("exporters.otlphttp.endpoint=http://127.0.0.1:{}", self.peer.port()));
+                set("exporters.otlphttp.compression=none".to_owned());
             }
             "file-sd.yaml" | "high-availability.yaml" | "keep-scraped-names.yaml" => set(quickly()),
             _ => {}
@@ -249,6 +266,22 @@ fn check(file: &Path) {
             scene.send_otlp(&mut program);
             wait_until("samples in the store", || {
                 scene.store.accepted().with(&["sent_total", "job=\"shop\""]).next().is_some()
+            });
+        }
+        "prometheus-to-otlp.yaml" => {
+            // The second scrape is the first one that is after the start.
+            let mut reader = otlp::decode::MetricsReader::default();
+            let mut starts = move |body: &[u8]| {
+                let groups = reader.read(body, 0).unwrap().groups;
+                let points = groups
+                    .iter()
+                    .flat_map(|group| group.points.iter().map(|point| (group.table.get(point.series).unwrap(), point)));
+                let of_tries = points.filter(|(series, _)| &*series.name == "tries_total");
+                of_tries.map(|(_, point)| (point.start, point.time)).collect::<Vec<_>>()
+            };
+            wait_until("a counter that counts from its first scrape", || {
+                let bodies = std::mem::take(&mut *scene.sent_to_peer.lock().unwrap());
+                bodies.iter().flat_map(|body| starts(body)).any(|(start, time)| 0 < start && start < time)
             });
         }
         "prometheus-to-remote-write.yaml" => {
