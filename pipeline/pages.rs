@@ -170,11 +170,12 @@ impl SeriesPages {
         self.pages.get(page as usize).map_or(0, |page| page.series.len())
     }
 
-    /// Series whose last sample is `after` seconds old by now and was not so at `before`, by page. Asked at intervals, each since the
+    /// Series whose last sample is more than `after` seconds old by now and was not so at `before`, by page. Asked at intervals, each since the
     /// one before, this names every series once that was not sent any more.
     pub fn ended(&self, before: u32, now: u32, after: u32) -> Vec<(u32, Vec<u32>)> {
         let has_ended = |seen: u32| {
-            let due = seen.saturating_add(after);
+            // Seconds are cut off: one more makes sure of all of them.
+            let due = seen.saturating_add(after).saturating_add(1);
             before < due && due <= now
         };
         let of_page = |(number, page): (u32, &Page)| {
