@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime};
 use tokio::sync::Notify;
+use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 /// How long before their expiry credentials are renewed, if they live long enough.
@@ -20,6 +21,8 @@ const LOAD_TIMEOUT: Duration = Duration::from_secs(60);
 const BACKOFF: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(60));
 /// Refused credentials are asked for again at most once in this time, however many requests were refused.
 const REFUSAL_PAUSE: Duration = Duration::from_secs(1);
+/// What is said to have failed when no provider can be named.
+const SOURCE: &str = "the credential source";
 /// How often a lasting failure is told again.
 const TELL_AGAIN: Duration = Duration::from_secs(300);
 
@@ -29,13 +32,15 @@ pub struct CredentialCache {
     source: Arc<dyn CredentialSource>,
     files: Option<Arc<SharedFiles>>,
     current: ArcSwapOption<Identity>,
-    /// One load at a time; whoever comes meanwhile shares its result.
-    loading: tokio::sync::Mutex<()>,
+    /// One load at a time; whoever comes meanwhile shares its result. A load goes on when who has begun it gives up waiting.
+    loading: tokio::sync::Mutex<Option<Loading>>,
     state: Mutex<State>,
     /// A store has refused what is in use since it was loaded.
     refused: AtomicBool,
     wake: Notify,
 }
+
+type Loading = JoinHandle<Result<Identity, LoadError>>;
 
 #[derive(Debug, Default)]
 struct State {
@@ -64,7 +69,7 @@ impl CredentialCache {
             source,
             files,
             current: ArcSwapOption::empty(),
-            loading: tokio::sync::Mutex::new(()),
+            loading: tokio::sync::Mutex::new(None),
             state: Mutex::default(),
             refused: AtomicBool::new(false),
             wake: Notify::new(),
@@ -136,7 +141,7 @@ impl CredentialCache {
     /// Loads, unless somebody else did so meanwhile, or the source has failed a moment ago.
     async fn renew(&self, due: bool) -> Result<Arc<Identity>, LoadError> {
         let asked = Instant::now();
-        let _one = self.loading.lock().await;
+        let mut loading = self.loading.lock().await;
         let (loaded, failure) = {
             let state = self.state.lock();
             (state.loaded, state.failure.clone())
@@ -152,19 +157,19 @@ impl CredentialCache {
         if !due && !self.refused.load(Ordering::Acquire) && self.usable().is_some() {
             return self.usable().ok_or_else(LoadError::default);
         }
-        self.load().await
+        self.load(&mut loading).await
     }
 
-    async fn load(&self) -> Result<Arc<Identity>, LoadError> {
+    async fn load(&self, loading: &mut Option<Loading>) -> Result<Arc<Identity>, LoadError> {
         if let Some(files) = &self.files {
             files.settled().await;
             self.state.lock().generation = files.number();
         }
         self.refused.store(false, Ordering::Release);
-        let result = match tokio::time::timeout(LOAD_TIMEOUT, self.source.load()).await {
-            Ok(result) => result,
-            Err(_) => Err(LoadError::of("the credential source", format!("no answer within {LOAD_TIMEOUT:?}"))),
-        };
+        let task = loading.get_or_insert_with(|| tokio::spawn(bounded(Arc::clone(&self.source))));
+        let result = task.await;
+        *loading = None;
+        let result = result.unwrap_or_else(|error| Err(LoadError::of(SOURCE, error.to_string())));
         match result.and_then(unexpired) {
             Ok(identity) => Ok(self.adopt(identity)),
             Err(error) => {
@@ -281,6 +286,14 @@ impl CredentialCache {
             (None, None) => return Duration::ZERO,
         };
         due.saturating_duration_since(Instant::now())
+    }
+}
+
+/// Asks the source, for as long as one may have to wait for it.
+async fn bounded(source: Arc<dyn CredentialSource>) -> Result<Identity, LoadError> {
+    match tokio::time::timeout(LOAD_TIMEOUT, source.load()).await {
+        Ok(result) => result,
+        Err(_) => Err(LoadError::of(SOURCE, format!("no answer within {LOAD_TIMEOUT:?}"))),
     }
 }
 

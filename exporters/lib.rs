@@ -2,6 +2,7 @@
 
 pub mod aws_prometheus_remote_write;
 pub mod debug;
+pub mod file;
 pub mod otlp;
 pub mod otlp_http;
 pub mod prometheus;

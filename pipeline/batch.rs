@@ -153,6 +153,14 @@ impl Batch {
         }
     }
 
+    /// The same, to be changed.
+    pub fn acks_mut(&mut self) -> &mut Acks {
+        match self {
+            Self::Metrics(batch) => &mut batch.acks,
+            Self::Messages(batch) => &mut batch.acks,
+        }
+    }
+
     /// Its acknowledgements, without the rest.
     pub fn into_acks(self) -> Acks {
         match self {

@@ -7,9 +7,9 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use pipeline::MetricBatch;
 use pipeline::component::{BuildContext, Signal};
 use pipeline::telemetry::Counter;
-use pipeline::{MetricBatch, PointGroup};
 
 use super::intake::Intake;
 
@@ -34,7 +34,7 @@ impl StaleMarking {
         let every = (after / PARTS).clamp(*OFTEN.start(), *OFTEN.end());
         let seconds = |duration: Duration| u32::try_from(duration.as_secs()).unwrap_or(u32::MAX);
         // Some passes may come late, or find that the pipeline takes nothing.
-        intake.reader().lock().remember_for(seconds(after.saturating_add(10 * *OFTEN.end())));
+        intake.reader().remember_for(seconds(after.saturating_add(10 * *OFTEN.end())));
         Self {
             after: seconds(after),
             every,
@@ -63,10 +63,9 @@ impl StaleMarking {
         if output.admit(Signal::Metrics, 0).is_err() {
             return;
         }
-        let now = self.intake.seconds();
         let time = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
         let time = i64::try_from(time.as_nanos()).unwrap_or(i64::MAX);
-        let ended: Vec<PointGroup> = self.intake.reader().lock().ended((self.marked, now), self.after, time);
+        let (ended, now) = self.intake.reader().ended(self.marked, self.after, time);
         let batch = MetricBatch::new(ended);
         let markers = batch.len() as u64;
         // What the pipeline does not take now is marked with the next pass.

@@ -84,6 +84,7 @@ impl Scene {
             .env("OTLP_GRPC_ENDPOINT", format!("127.0.0.1:{}", self.otlp[0]))
             .env("OTLP_HTTP_ENDPOINT", format!("127.0.0.1:{}", self.otlp[1]))
             .env("STORAGE_DIRECTORY", self.directory.path().join("storage"))
+            .env("SPOOL_DIRECTORY", self.directory.path().join("spool"))
             .env("HOSTNAME", "the-host")
             .env("AWS_ACCESS_KEY_ID", "AKIDEXAMPLE")
             .env("AWS_SECRET_ACCESS_KEY", "a-secret-of-nobody")
@@ -154,7 +155,7 @@ impl Scene {
     }
 
     /// Sends what was counted from some seconds ago to some seconds ago.
-    fn send_delta(&self, from: u64, to: u64, delta: i64) {
+    fn send_hits(&self, from: u64, to: u64, delta: i64) {
         let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
         let ago = |seconds| (now - Duration::from_secs(seconds)).as_nanos();
         let attribute = |key, value| format!("{{\"key\":\"{key}\",\"value\":{{\"stringValue\":\"{value}\"}}}}");
@@ -164,6 +165,15 @@ impl Scene {
             attribute("k8s.namespace.name", "ns"),
             ago(from),
             ago(to)
+        );
+        let answer = http::post(self.otlp[1], "/v1/metrics", "application/json", body.as_bytes()).unwrap();
+        assert_eq!((answer.status, answer.body.as_str()), (200, "{}"));
+    }
+
+    /// Sends a delta of 7 from a sum.
+    fn send_delta(&self, start: u128, time: u128) {
+        let body = format!(
+            "{{\"resourceMetrics\":[{{\"scopeMetrics\":[{{\"metrics\":[{{\"name\":\"added\",\"sum\":{{\"isMonotonic\":true,\"aggregationTemporality\":1,\"dataPoints\":[{{\"startTimeUnixNano\":\"{start}\",\"timeUnixNano\":\"{time}\",\"asInt\":\"7\"}}]}}}}]}}]}}]}}"
         );
         let answer = http::post(self.otlp[1], "/v1/metrics", "application/json", body.as_bytes()).unwrap();
         assert_eq!((answer.status, answer.body.as_str()), (200, "{}"));
@@ -254,7 +264,7 @@ fn check(file: &Path) {
         }
         "delta.yaml" => {
             for (from, to, delta) in [(3, 2, 3), (2, 1, 4)] {
-                scene.send_delta(from, to, delta);
+                scene.send_hits(from, to, delta);
             }
             let of = ["sent_total", "job=\"shop\"", "k8s_namespace_name=\"ns\""];
             wait_until("both totals and the marker of the end", || {
@@ -267,6 +277,32 @@ fn check(file: &Path) {
             wait_until("samples in the store", || {
                 scene.store.accepted().with(&["sent_total", "job=\"shop\""]).next().is_some()
             });
+        }
+        "otlp-attributes.yaml" => {
+            scene.send_otlp(&mut program);
+            program.wait_for_line("-> deployment.environment.name: Str(production)");
+            wait_until("samples in the store", || {
+                let samples = scene.store.accepted();
+                samples.with(&["sent_total", "job=\"shop\"", "environment=\"production\""]).next().is_some()
+            });
+        }
+        "otlp-deltas.yaml" => {
+            let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_nanos();
+            scene.send_delta(now - 2_000_000_000, now - 1_000_000_000);
+            scene.send_delta(now - 1_000_000_000, now);
+            wait_until("the sum of both in the store", || {
+                let samples = scene.store.accepted();
+                let mut values = samples.with(&["added_total"]).flat_map(|(_, samples)| samples);
+                values.any(|(_, bits)| f64::from_bits(*bits) == 14.0)
+            });
+            program.wait_for_line("AggregationTemporality: Delta");
+        }
+        "otlp-files.yaml" => {
+            scene.send_otlp(&mut program);
+            wait_until("samples in the store", || {
+                scene.store.accepted().with(&["sent_total", "job=\"shop\""]).next().is_some()
+            });
+            assert!(scene.directory.path().join("spool/out.json").is_file());
         }
         "prometheus-to-otlp.yaml" => {
             // The second scrape is the first one that is after the start.

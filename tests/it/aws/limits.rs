@@ -136,6 +136,7 @@ fn what_is_over_a_limit_is_counted_by_its_reason_and_the_rest_arrives() {
         let counted = dropped(reason);
         assert!(counted >= 10.0, "{reason}: {counted}");
     }
+    assert_eq!(oxidot.own("otelcol_exporter_prometheusremotewrite_written_exemplars", &[]), 0.0);
     let log = oxidot.log();
     for (name, reason) in [
         ("too_many_labels", "max_label_names_per_series"),
@@ -178,7 +179,8 @@ fn requests_stay_below_the_limit_whatever_they_are_compressed_to() {
         })
         .collect();
     let target = Target::start(move |_| page.clone());
-    let mut oxidot = start(&store, &home, &key, &job("amp", &target.address(), "2s"), "batch_send_deadline: 3s");
+    let mut oxidot =
+        start(&store, &home, &key, &job("amp", &target.address(), "2s"), "timeout: 60s, batch_send_deadline: 3s");
     wait_until("large requests", || {
         store.know(|known| known.attempts.iter().filter(|attempt| attempt.body.1 > 700_000).count() >= 4)
     });

@@ -1,6 +1,7 @@
 //! Requests that are signed for AWS: by whom, with what, and what becomes of them when credentials rotate, expire or are
 //! refused. Every signature is checked by botocore's code.
 
+mod cost;
 mod keys;
 mod limits;
 mod metadata;

@@ -10,11 +10,11 @@ use crate::support::samples::{STALE, Samples};
 use crate::support::wait_until;
 
 /// Series of the target, besides those that every scrape has.
-pub(crate) const SERIES: usize = 50;
+pub(crate) const SERIES: usize = 200;
 
-/// Quick requests and retries, so that seconds stand for minutes.
-pub(crate) const QUICK: &str =
-    "batch_send_deadline: 50ms, retry_on_failure: {initial_interval: 50ms, max_interval: 300ms}";
+/// Quick requests and retries, so that seconds stand for minutes; small requests, so that there are always some under way; and
+/// patience with a busy machine, since what times out may have been accepted and comes again.
+pub(crate) const QUICK: &str = "timeout: 60s, max_samples_per_send: 100, batch_send_deadline: 50ms, retry_on_failure: {initial_interval: 50ms, max_interval: 300ms}";
 
 /// A home directory without anything in it.
 pub(crate) struct Home(tempfile::TempDir);
@@ -49,6 +49,16 @@ pub(crate) fn environment(command: &mut Command, home: &Home, variables: &[(Stri
     }
     command.env("HOME", home.path()).env("AWS_EC2_METADATA_DISABLED", "true");
     command.envs(variables.iter().map(|(name, value)| (name, value)));
+}
+
+/// Checks all cases at the same time, since each of them mostly waits.
+pub(crate) fn at_once<T: Send>(cases: impl IntoIterator<Item = T>, check: impl Fn(T) + Sync) {
+    std::thread::scope(|scope| {
+        for case in cases {
+            let check = &check;
+            scope.spawn(move || check(case));
+        }
+    });
 }
 
 /// A variable.

@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 
 use super::keys::Key;
 use super::metadata::{Metadata, Mood};
-use super::scene::{Home, QUICK, Scene, variable};
+use super::scene::{Home, QUICK, Scene, at_once, variable};
 use super::store::{AwsStore, REGION};
 use super::sts::Sts;
 use super::verifier::python;
@@ -52,7 +52,7 @@ fn wait_for_signers(scene: &Scene, count: usize) {
 #[test]
 fn environment() {
     let python = require_python!(python());
-    for key in [Key::lasting(), Key::temporary()] {
+    at_once([Key::lasting(), Key::temporary()], |key| {
         let store = AwsStore::start(&python);
         store.keys().add(&key);
         let home = Home::new();
@@ -63,7 +63,7 @@ fn environment() {
         assert_names(&who(&mut scene), &["environment", &key.id]);
         scene.check_complete();
         assert_eq!(scene.store.refusals(), 0);
-    }
+    });
 }
 
 #[test]
@@ -97,6 +97,35 @@ fn profile_with_a_role_and_a_source_profile() {
         );
         assert_eq!(call.region, REGION);
     }
+    sts.assert_nothing_bad();
+}
+
+#[test]
+fn profile_with_a_chain_of_roles_that_begins_in_a_container() {
+    let python = require_python!(python());
+    let (store, home) = (AwsStore::start(&python), Home::new());
+    let sts = Sts::start(&python, store.keys(), LONG);
+    let agent = Metadata::container(sts.callers(), LONG, None, None);
+    let first = "arn:aws:iam::123456789012:role/first";
+    std::fs::write(
+        home.config(),
+        format!(
+            "[profile amp]\nrole_arn = {ROLE}\nsource_profile = middle\n[profile middle]\nrole_arn = {first}\ncredential_source = EcsContainer\n"
+        ),
+    )
+    .unwrap();
+    let variables = [
+        variable("AWS_CONTAINER_CREDENTIALS_FULL_URI", format!("{}/v1/credentials", agent.url())),
+        variable("AWS_ENDPOINT_URL_STS", sts.url()),
+    ];
+    // The profile that the block names, and nothing else.
+    let block = format!("sigv4: {{region: {REGION}, profile: amp}}");
+    let mut scene = Scene::start_with(store, home, &variables, &block);
+    wait_for_signers(&scene, 1);
+    assert_names(&who(&mut scene), &["shared files (profile amp)", ROLE]);
+    scene.check_complete();
+    let roles: Vec<String> = sts.calls().iter().map(|call| call.parameter("RoleArn").to_owned()).collect();
+    assert_eq!(roles, [first, ROLE]);
     sts.assert_nothing_bad();
 }
 
@@ -265,13 +294,14 @@ fn an_instance_one_hop_too_far_away_is_told_and_waited_for() {
 #[test]
 fn a_profile_that_is_broken_is_told_and_waited_for() {
     let python = require_python!(python());
-    for (text, words) in [
+    let cases = [
         ("[default]\naws_access_key_id = AKIAONLYANID\n", "aws_secret_access_key"),
         ("[default]\nrole_arn = arn:aws:iam::1:role/r\nsource_profile = nobody\n", "nobody"),
         ("[default\naws_access_key_id = AKIAX\n", "line 1"),
         ("[default]\ncredential_process = sh -c 'echo the vault is sealed >&2; exit 3'\n", "the vault is sealed"),
         ("[other]\naws_access_key_id = AKIAX\naws_secret_access_key = the-secret\n", "default"),
-    ] {
+    ];
+    at_once(cases, |(text, words)| {
         let (store, home, key) = (AwsStore::start(&python), Home::new(), Key::temporary());
         store.keys().add(&key);
         std::fs::write(home.credentials(), text).unwrap();
@@ -287,7 +317,7 @@ fn a_profile_that_is_broken_is_told_and_waited_for() {
         who(&mut scene);
         scene.check_complete();
         assert_eq!(scene.store.refusals(), 0);
-    }
+    });
 }
 
 #[test]

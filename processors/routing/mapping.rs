@@ -1,8 +1,6 @@
 //! Verdicts on a whole table, in the form in which points are led along them.
 
-use super::edit::OriginEdit;
-use super::rules::Rules;
-use super::verdict::{DropReason, Evaluator, Projection, Verdict};
+use super::{DropReason, Judge, Verdict};
 use hashbrown::HashMap;
 use pipeline::{Series, SeriesTable};
 use std::sync::Arc;
@@ -12,7 +10,7 @@ const DROPPED: u32 = u32::MAX - 2;
 
 /// Where points of a series go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Route {
+pub(crate) struct Route {
     /// Which output.
     pub(super) output: u32,
     /// Which place in that output's table, or a code.
@@ -45,9 +43,9 @@ fn place(index: u32) -> Result<u32, DropReason> {
     }
 }
 
-/// Routes by place in the incoming table. The less the rules do, the less is stored.
+/// Routes by place in the incoming table. The less changes, the less is stored.
 #[derive(Clone, Debug)]
-pub(super) enum Routes {
+pub(crate) enum Routes {
     /// All series go on as they are, to one output.
     Unchanged,
     /// Places in the table of the one output.
@@ -58,24 +56,24 @@ pub(super) enum Routes {
 
 /// One group that comes out of a group that goes in.
 #[derive(Debug)]
-pub(super) struct OutputTable {
+pub(crate) struct OutputTable<E> {
     /// From the incoming origin to the outgoing one.
-    pub(super) edit: Arc<OriginEdit>,
+    pub(super) edit: Arc<E>,
     /// The outgoing table; `None` if it is the incoming one, which is not held so that it can end.
     pub(super) table: Option<Arc<SeriesTable>>,
 }
 
-/// What the rules make of all series of a table.
+/// What becomes of all series of a table.
 #[derive(Debug)]
-pub(super) struct Mapping {
-    pub(super) routes: Routes,
-    pub(super) outputs: Box<[OutputTable]>,
+pub(crate) struct Mapping<E> {
+    pub(crate) routes: Routes,
+    pub(super) outputs: Box<[OutputTable<E>]>,
 }
 
 impl Routes {
     /// Whether both are stored once.
     #[cfg(test)]
-    pub(super) fn is_same_allocation(&self, other: &Self) -> bool {
+    pub(crate) fn is_same_allocation(&self, other: &Self) -> bool {
         match (self, other) {
             (Self::Unchanged, Self::Unchanged) => true,
             (Self::One(a), Self::One(b)) => Arc::ptr_eq(a, b),
@@ -108,14 +106,14 @@ pub(super) fn place_of(routes: &[Route], series: u32) -> Result<(u32, u32), Drop
 }
 
 /// Verdicts on a table that this one may have much in common with.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Previous<'a> {
+#[derive(Debug)]
+pub(super) struct Previous<'a, E> {
     pub(super) table: &'a SeriesTable,
-    pub(super) mapping: &'a Mapping,
+    pub(super) mapping: &'a Mapping<E>,
 }
 
-impl Previous<'_> {
-    fn verdict(&self, at: u32) -> Verdict {
+impl<E> Previous<'_, E> {
+    fn verdict(&self, at: u32) -> Verdict<E> {
         let (output, index) = match &self.mapping.routes {
             Routes::Unchanged => (0, Ok(at)),
             Routes::One(routes) => (0, one_place(routes, at)),
@@ -138,15 +136,15 @@ impl Previous<'_> {
 }
 
 /// Finds verdicts on series that another table had too.
-struct Known<'a> {
-    previous: Option<Previous<'a>>,
+struct Known<'a, E> {
+    previous: Option<Previous<'a, E>>,
     /// Where the other table has its series; made when the places alone do not lead to them.
     places: Option<HashMap<*const Series, u32>>,
 }
 
-impl Known<'_> {
-    fn find(&mut self, at: usize, series: &Arc<Series>) -> Option<Verdict> {
-        let previous = self.previous?;
+impl<E> Known<'_, E> {
+    fn find(&mut self, at: usize, series: &Arc<Series>) -> Option<Verdict<E>> {
+        let previous = self.previous.as_ref()?;
         let same_place = previous.table.as_slice().get(at).is_some_and(|known| Arc::ptr_eq(known, series));
         if same_place {
             return Some(previous.verdict(at as u32));
@@ -159,33 +157,32 @@ impl Known<'_> {
 }
 
 /// An output while it is put together.
-struct Draft {
-    edit: Arc<OriginEdit>,
+struct Draft<E> {
+    edit: Arc<E>,
     series: Vec<Arc<Series>>,
     places: HashMap<*const Series, u32>,
     /// Whether no series of this output differs from the incoming one.
     same: bool,
 }
 
-impl Mapping {
-    /// Applies the rules to all series of `table`, but for those whose verdict `previous` knows. The second
-    /// value is the number of series to which rules were applied.
-    pub(super) fn new(
-        evaluator: &mut Evaluator,
-        rules: &Rules,
-        projection: &Projection,
+impl<E: Eq + std::hash::Hash> Mapping<E> {
+    /// Decides about all series of `table`, but for those whose verdict `previous` knows. The second value is the
+    /// number of series that were decided about.
+    pub(super) fn new<J: Judge<Edit = E>>(
+        judge: &mut J,
+        projection: &J::Projection,
         table: &SeriesTable,
-        previous: Option<Previous<'_>>,
+        previous: Option<Previous<'_, E>>,
     ) -> (Self, u64) {
         let mut known = Known { previous, places: None };
         let mut evaluated = 0;
-        let mut drafts: Vec<Draft> = Vec::new();
-        let mut by_edit: HashMap<Arc<OriginEdit>, u32> = HashMap::new();
+        let mut drafts: Vec<Draft<E>> = Vec::new();
+        let mut by_edit: HashMap<Arc<E>, u32> = HashMap::new();
         let mut routes = Vec::with_capacity(table.len());
         for (at, series) in table.as_slice().iter().enumerate() {
             let verdict = known.find(at, series).unwrap_or_else(|| {
                 evaluated += 1;
-                evaluator.evaluate(rules, projection, series)
+                judge.judge(projection, series)
             });
             let (edit, new) = match verdict {
                 Verdict::Drop(reason) => {
@@ -208,11 +205,11 @@ impl Mapping {
             });
             routes.push(Route { output, index });
         }
-        evaluator.finish_table();
+        judge.finish_table();
         (Self::assemble(routes, drafts), evaluated)
     }
 
-    fn assemble(mut routes: Vec<Route>, drafts: Vec<Draft>) -> Self {
+    fn assemble(mut routes: Vec<Route>, drafts: Vec<Draft<E>>) -> Self {
         let drops = routes.iter().any(|route| place(route.index).is_err());
         let unchanged = !drops && drafts.len() == 1 && drafts.iter().all(|draft| draft.same);
         if drafts.iter().any(|draft| draft.same) {

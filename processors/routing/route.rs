@@ -1,8 +1,8 @@
 //! Leading points along their routes: in steady state all the work there is.
 
+use super::DropReason;
 use super::cache::Entry;
 use super::mapping::{Mapping, Route, Routes, one_place, place_of};
-use super::verdict::DropReason;
 use pipeline::{Exemplar, Origin, Point, PointGroup, SeriesTable};
 use std::sync::Arc;
 
@@ -14,10 +14,10 @@ const GONE: (u32, u32) = (u32::MAX, u32::MAX);
 
 /// Points that were dropped, by reason.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Dropped {
-    pub(super) rule: u64,
-    pub(super) nameless: u64,
-    pub(super) unknown_series: u64,
+pub(crate) struct Dropped {
+    pub(crate) rule: u64,
+    pub(crate) nameless: u64,
+    pub(crate) unknown_series: u64,
 }
 
 impl Dropped {
@@ -33,7 +33,7 @@ impl Dropped {
 
 /// Leads a group's points to where they go, and adds the groups that come of it to `out`. Points keep their
 /// order; they are moved within the group's own memory as long as there is one output.
-pub(super) fn lead(group: PointGroup, entry: &Entry, out: &mut Vec<PointGroup>, dropped: &mut Dropped) {
+pub(super) fn lead<E>(group: PointGroup, entry: &Entry<E>, out: &mut Vec<PointGroup>, dropped: &mut Dropped) {
     let Mapping { routes, outputs } = &*entry.mapping;
     let target = |output: u32| -> Option<Target<'_>> {
         let at = output as usize;

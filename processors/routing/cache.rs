@@ -3,9 +3,9 @@
 //! Nothing here keeps an incoming origin alive, and a table only while its origin lives and had it decided
 //! last. What has ended, or was not used for a while, is found by a sweep and let go.
 
+use super::Judge;
 use super::decisions::Decisions;
 use super::mapping::{Mapping, Routes};
-use super::rules::Rules;
 use hashbrown::HashMap;
 use hashbrown::hash_map::Entry as Place;
 use pipeline::{Origin, PointGroup, SeriesTable, Slot};
@@ -22,8 +22,8 @@ const MIN_GROWTH: usize = 16_384;
 
 /// Where the points of one table at one origin go.
 #[derive(Debug)]
-pub(super) struct Entry {
-    pub(super) mapping: Arc<Mapping>,
+pub(crate) struct Entry<E> {
+    pub(crate) mapping: Arc<Mapping<E>>,
     /// The origin of each output; `None` if it is the incoming one.
     pub(super) origins: Box<[Option<Arc<Origin>>]>,
     pub(super) origin: Weak<Origin>,
@@ -32,7 +32,7 @@ pub(super) struct Entry {
     pub(super) used: u32,
 }
 
-impl Entry {
+impl<E> Entry<E> {
     /// Whether groups go on exactly as they came.
     #[inline]
     pub(super) fn is_unchanged(&self) -> bool {
@@ -46,34 +46,34 @@ impl Entry {
 
 /// How much is remembered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Sizes {
+pub(crate) struct Sizes {
     /// Pairs of an origin and a table.
-    pub(super) entries: usize,
+    pub(crate) entries: usize,
     /// Origins.
-    pub(super) origins: usize,
+    pub(crate) origins: usize,
     /// Tables with verdicts, once for all origins that look the same.
-    pub(super) mappings: usize,
+    pub(crate) mappings: usize,
     /// Ways in which origins look to the rules.
-    pub(super) projections: usize,
+    pub(crate) projections: usize,
 }
 
 /// Remembered decisions.
 #[derive(Debug)]
-pub(super) struct Cache {
-    entries: HashMap<(Slot, Slot), Entry>,
-    decisions: Decisions,
+pub(crate) struct Cache<J: Judge> {
+    entries: HashMap<(Slot, Slot), Entry<J::Edit>>,
+    decisions: Decisions<J>,
     sweeps: u32,
     sweep_at: usize,
 }
 
-impl Cache {
-    pub(super) fn new(rules: Rules) -> Self {
-        Self { entries: HashMap::new(), decisions: Decisions::new(rules), sweeps: 0, sweep_at: MIN_GROWTH }
+impl<J: Judge> Cache<J> {
+    pub(crate) fn new(judge: J) -> Self {
+        Self { entries: HashMap::new(), decisions: Decisions::new(judge), sweeps: 0, sweep_at: MIN_GROWTH }
     }
 
     /// Where the points of this group go.
     #[inline]
-    pub(super) fn entry(&mut self, group: &PointGroup) -> &Entry {
+    pub(crate) fn entry(&mut self, group: &PointGroup) -> &Entry<J::Edit> {
         match self.entries.entry((group.origin.slot(), group.table.slot())) {
             Place::Occupied(found) => {
                 let entry = found.into_mut();
@@ -92,7 +92,7 @@ impl Cache {
     }
 
     /// Lets go of what has ended or is idle. Once a minute.
-    pub(super) fn timed_sweep(&mut self) {
+    pub(crate) fn timed_sweep(&mut self) {
         self.sweeps = self.sweeps.wrapping_add(1);
         self.sweep();
     }
@@ -105,13 +105,13 @@ impl Cache {
         self.sweep_at = left.max(MIN_GROWTH);
     }
 
-    pub(super) fn sizes(&self) -> Sizes {
+    pub(crate) fn sizes(&self) -> Sizes {
         let (origins, mappings, projections) = self.decisions.sizes();
         Sizes { entries: self.entries.len(), origins, mappings, projections }
     }
 
     /// How many series rules were applied to so far.
-    pub(super) fn evaluated(&self) -> u64 {
+    pub(crate) fn evaluated(&self) -> u64 {
         self.decisions.evaluated()
     }
 }

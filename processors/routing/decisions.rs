@@ -1,37 +1,43 @@
 //! How a pair of an origin and a table is decided the first time, with as little work and memory as what is
 //! known already allows.
 //!
-//! Verdicts depend on the table and on how the origin looks to the rules, its *projection*. Where rules read
+//! Verdicts depend on the table and on how the origin looks to the judge, its *projection*. Where decisions depend on
 //! nothing of the origin, all have the same projection and share the verdicts.
 
 use super::cache::{Entry, shrink};
 use super::mapping::{Mapping, Previous};
-use super::rules::Rules;
-use super::verdict::{Evaluator, Projection};
-use super::view::OriginLabels;
+use super::{Edit as _, Judge};
 use hashbrown::HashMap;
 use pipeline::{Origin, SeriesTable, Slot};
 use std::sync::{Arc, Weak};
 
+/// How some origins look to the judge.
+#[derive(Debug)]
+struct Projected<P> {
+    /// Distinguishes projections for as long as the processor runs.
+    id: u64,
+    projection: P,
+}
+
 /// What is known of an origin.
 #[derive(Debug)]
-struct KnownOrigin {
+struct KnownOrigin<J: Judge> {
     origin: Weak<Origin>,
-    projection: Arc<Projection>,
+    projection: Arc<Projected<J::Projection>>,
     /// The table that was decided last for it. A target whose page changes has most of its series in the next
     /// one, too.
-    last: (Arc<SeriesTable>, Arc<Mapping>),
+    last: (Arc<SeriesTable>, Arc<Mapping<J::Edit>>),
 }
 
 /// Verdicts on a table.
 #[derive(Debug)]
-struct KnownTable {
+struct KnownTable<E> {
     table: Weak<SeriesTable>,
-    mapping: Weak<Mapping>,
+    mapping: Weak<Mapping<E>>,
 }
 
-impl KnownTable {
-    fn new(table: &Arc<SeriesTable>, mapping: &Arc<Mapping>) -> Self {
+impl<E> KnownTable<E> {
+    fn new(table: &Arc<SeriesTable>, mapping: &Arc<Mapping<E>>) -> Self {
         Self { table: Arc::downgrade(table), mapping: Arc::downgrade(mapping) }
     }
 
@@ -40,29 +46,27 @@ impl KnownTable {
     }
 }
 
-/// Applies rules, and remembers by what the results are shared.
+/// Asks the judge, and remembers by what the results are shared.
 #[derive(Debug)]
-pub(super) struct Decisions {
-    rules: Rules,
-    evaluator: Evaluator,
-    origins: HashMap<Slot, KnownOrigin>,
-    projections: HashMap<OriginLabels, Weak<Projection>>,
+pub(super) struct Decisions<J: Judge> {
+    judge: J,
+    origins: HashMap<Slot, KnownOrigin<J>>,
+    projections: HashMap<J::View, Weak<Projected<J::Projection>>>,
     next_projection: u64,
     /// By projection and table.
-    mappings: HashMap<(u64, Slot), KnownTable>,
+    mappings: HashMap<(u64, Slot), KnownTable<J::Edit>>,
     /// The table that was decided last for a projection, for origins that are new in it.
-    latest: HashMap<u64, KnownTable>,
+    latest: HashMap<u64, KnownTable<J::Edit>>,
     /// The mapping made last for a table under any projection: routes are often the same.
-    by_table: HashMap<Slot, Weak<Mapping>>,
+    by_table: HashMap<Slot, Weak<Mapping<J::Edit>>>,
     grown: usize,
     evaluated: u64,
 }
 
-impl Decisions {
-    pub(super) fn new(rules: Rules) -> Self {
+impl<J: Judge> Decisions<J> {
+    pub(super) fn new(judge: J) -> Self {
         Self {
-            rules,
-            evaluator: Evaluator::default(),
+            judge,
             origins: HashMap::new(),
             projections: HashMap::new(),
             next_projection: 0,
@@ -76,7 +80,7 @@ impl Decisions {
 
     /// Where points of `table` at `origin` go.
     #[cold]
-    pub(super) fn decide(&mut self, origin: &Arc<Origin>, table: &Arc<SeriesTable>, sweeps: u32) -> Entry {
+    pub(super) fn decide(&mut self, origin: &Arc<Origin>, table: &Arc<SeriesTable>, sweeps: u32) -> Entry<J::Edit> {
         let projection = match self.origins.get(&origin.slot()) {
             Some(known) => Arc::clone(&known.projection),
             None => self.project(origin),
@@ -103,27 +107,33 @@ impl Decisions {
         }
     }
 
-    /// The way in which an origin looks to the rules.
-    fn project(&mut self, origin: &Origin) -> Arc<Projection> {
-        let labels = OriginLabels::of(origin, |name| self.rules.touch(name));
-        if let Some(known) = self.projections.get(&labels).and_then(Weak::upgrade) {
+    /// The way in which an origin looks to the judge.
+    fn project(&mut self, origin: &Origin) -> Arc<Projected<J::Projection>> {
+        let view = self.judge.view(origin);
+        if let Some(known) = self.projections.get(&view).and_then(Weak::upgrade) {
             return known;
         }
         self.next_projection += 1;
-        let projection = Arc::new(Projection::new(self.next_projection, labels.clone(), &self.rules));
-        self.projections.insert(labels, Arc::downgrade(&projection));
+        let projection = self.judge.project(&view);
+        let projection = Arc::new(Projected { id: self.next_projection, projection });
+        self.projections.insert(view, Arc::downgrade(&projection));
         projection
     }
 
-    /// Applies the rules to the series of a table that are not known yet.
-    fn map(&mut self, origin: &Origin, table: &Arc<SeriesTable>, projection: &Projection) -> Arc<Mapping> {
+    /// Decides about the series of a table that are not known yet.
+    fn map(
+        &mut self,
+        origin: &Origin,
+        table: &Arc<SeriesTable>,
+        projection: &Projected<J::Projection>,
+    ) -> Arc<Mapping<J::Edit>> {
         let last = self.origins.get(&origin.slot()).map(|known| known.last.clone());
         let last = last.or_else(|| {
             let latest = self.latest.get(&projection.id)?;
             Some((latest.table.upgrade()?, latest.mapping.upgrade()?))
         });
         let previous = last.as_ref().map(|(table, mapping)| Previous { table, mapping });
-        let (mut mapping, evaluated) = Mapping::new(&mut self.evaluator, &self.rules, projection, table, previous);
+        let (mut mapping, evaluated) = Mapping::new(&mut self.judge, &projection.projection, table, previous);
         self.evaluated += evaluated;
         self.grown += table.len();
         if let Some(other) = self.by_table.get(&table.slot()).and_then(Weak::upgrade) {
@@ -139,7 +149,7 @@ impl Decisions {
         self.grown
     }
 
-    /// How many series rules were applied to so far.
+    /// How many series were decided about so far.
     pub(super) fn evaluated(&self) -> u64 {
         self.evaluated
     }
@@ -150,7 +160,7 @@ impl Decisions {
     }
 
     /// Lets go of what no entry uses any more. Returns how much is left, in series.
-    pub(super) fn sweep(&mut self, entries: &HashMap<(Slot, Slot), Entry>) -> usize {
+    pub(super) fn sweep(&mut self, entries: &HashMap<(Slot, Slot), Entry<J::Edit>>) -> usize {
         // The entry of the last table goes first if the table fell out of use, and takes the origin along: at
         // worst the origin's next table is decided from nothing.
         self.origins.retain(|slot, known| {

@@ -9,25 +9,25 @@ use pipeline::telemetry::{Counter, Telemetry};
 
 /// Items of one signal.
 #[derive(Clone, Debug)]
-pub(super) struct SignalMetrics {
-    pub(super) accepted: Counter,
-    pub(super) refused: Counter,
-    pub(super) failed: Counter,
+pub(crate) struct SignalMetrics {
+    pub(crate) accepted: Counter,
+    pub(crate) refused: Counter,
+    pub(crate) failed: Counter,
 }
 
 /// The counters of one protocol.
 #[derive(Clone, Debug)]
-pub(super) struct TransportMetrics {
+pub(crate) struct TransportMetrics {
     metrics: SignalMetrics,
     traces: SignalMetrics,
     logs: SignalMetrics,
-    pub(super) invalid: Counter,
-    pub(super) refused_requests: Counter,
-    pub(super) malformed_requests: Counter,
+    pub(crate) invalid: Counter,
+    pub(crate) refused_requests: Counter,
+    pub(crate) malformed_requests: Counter,
 }
 
 impl TransportMetrics {
-    pub(super) fn new(telemetry: &Telemetry, receiver: &str, transport: &str) -> Self {
+    pub(crate) fn new(telemetry: &Telemetry, receiver: &str, transport: &str) -> Self {
         let labels = [("receiver", receiver), ("transport", transport)];
         let of = |signal: Signal| {
             let counter = |what: &str, help| {
@@ -60,7 +60,7 @@ impl TransportMetrics {
         }
     }
 
-    pub(super) fn of(&self, signal: Signal) -> &SignalMetrics {
+    pub(crate) fn of(&self, signal: Signal) -> &SignalMetrics {
         match signal {
             Signal::Metrics => &self.metrics,
             Signal::Traces => &self.traces,
@@ -71,10 +71,10 @@ impl TransportMetrics {
 
 /// The sizes of the cache, which are read when somebody asks.
 #[derive(Debug)]
-pub(super) struct CacheMetrics;
+pub(crate) struct CacheMetrics;
 
 impl CacheMetrics {
-    pub(super) fn new(telemetry: &Telemetry, receiver: &str, reader: &Arc<Mutex<MetricsReader>>) -> Self {
+    pub(crate) fn new(telemetry: &Telemetry, receiver: &str, reader: &Arc<Mutex<MetricsReader>>) -> Self {
         for (kind, which) in [("series", 0), ("families", 1)] {
             let reader = Arc::downgrade(reader);
             telemetry.read_gauge(
