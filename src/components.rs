@@ -5,6 +5,8 @@ use pipeline::component::{ComponentKind, Factory, Signal, Stability};
 use pipeline::config::{ConfigErrors, Node};
 
 #[cfg(test)]
+mod corpus;
+#[cfg(test)]
 mod tests;
 
 /// Every component of the program.

@@ -22,7 +22,7 @@ mod v2;
 mod whole;
 
 use async_trait::async_trait;
-use aws::SigV4;
+use aws::{SigV4, SigningSettings};
 use config::Config;
 pub(crate) use config::Dialect;
 use encode::Encoder;
@@ -64,6 +64,11 @@ fn build(node: &Node, context: &BuildContext) -> Result<Box<dyn Exporter>, Compo
 /// Checks a configuration of either name.
 pub(crate) fn validate_as(dialect: Dialect, node: &Node) -> Result<(), ConfigErrors> {
     Config::read(node, dialect).map(drop)
+}
+
+/// How the exporter signs requests by itself, without an extension.
+pub(crate) fn signing_as(dialect: Dialect, node: &Node) -> Option<SigningSettings> {
+    Config::read(node, dialect).ok()?.signing
 }
 
 /// Makes the exporter under either name.

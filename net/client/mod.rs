@@ -222,6 +222,13 @@ impl HttpClient {
         result.map_err(|failure| chain.error(failure))
     }
 
+    /// The proxy that a request to `uri` goes through, with its password replaced; none if it goes there directly, or nowhere.
+    #[must_use]
+    pub fn proxy_of(&self, uri: &Uri) -> Option<String> {
+        let route = self.inner.dialer.route(uri, None).ok()?;
+        route.proxy.map(|proxy| error::redacted(proxy.uri()))
+    }
+
     /// The number of connections that are kept for the next request (HTTP/1.1 only).
     #[must_use]
     pub fn idle_connections(&self) -> usize {

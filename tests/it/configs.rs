@@ -38,6 +38,7 @@ struct Scene {
     /// Takes OTLP over HTTP, and what it got.
     peer: Server,
     sent_to_peer: Arc<Mutex<Vec<Vec<u8>>>>,
+    sts: Server,
     directory: tempfile::TempDir,
     /// For the page of what passed, the receiver and the health check.
     ports: [u16; 3],
@@ -63,10 +64,17 @@ impl Scene {
                 Reply::Answer { status: 200, headers: Vec::new(), body: Vec::new() }
             }
         });
+        // Gives the keys of a role to whoever asks.
+        let sts = Server::start(|_| {
+            Reply::status(
+                200,
+                "<AssumeRoleResponse><AssumeRoleResult><Credentials><AccessKeyId>ASIAOFTHEROLE</AccessKeyId><SecretAccessKey>x</SecretAccessKey><SessionToken>y</SessionToken><Expiration>2099-01-01T00:00:00Z</Expiration></Credentials></AssumeRoleResult></AssumeRoleResponse>",
+            )
+        });
         let directory = tempfile::tempdir().unwrap();
         std::fs::write(directory.path().join("t.json"), list).unwrap();
         let (ports, otlp) = ([(); 3].map(|()| free_port()), [(); 2].map(|()| free_port()));
-        Self { target, store: Store::accepting(), discovery, peer, sent_to_peer, directory, ports, otlp }
+        Self { target, store: Store::accepting(), discovery, peer, sent_to_peer, sts, directory, ports, otlp }
     }
 
     /// The file, started with ports and addresses of this scene.
@@ -89,6 +97,7 @@ impl Scene {
             .env("AWS_ACCESS_KEY_ID", "AKIDEXAMPLE")
             .env("AWS_SECRET_ACCESS_KEY", "a-secret-of-nobody")
             .env("AWS_REGION", "eu-west-1")
+            .env("AWS_ENDPOINT_URL_STS", format!("http://127.0.0.1:{}", self.sts.port()))
             .env("SCRAPE_INTERVAL", "1s")
             .env("SCRAPE_TIMEOUT", "1s");
         let mut set = |setting: String| {
@@ -226,8 +235,17 @@ fn check(file: &Path) {
     program.wait_for_line("Everything is ready");
     let health = || http::get(scene.ports[2], "/").is_some_and(|answer| answer.status == 200);
     match name_of(file) {
-        "managed-prometheus.yaml" | "managed-prometheus-2021.yaml" => {
+        "managed-prometheus.yaml" | "managed-prometheus-2021.yaml" | "managed-prometheus-cross-account.yaml" => {
             scene.wait_for_tries(&["job=\"node\""]);
+        }
+        "managed-prometheus-high-availability.yaml" => {
+            let samples = scene.wait_for_tries(&["__replica__=\"replica-1\"", "cluster=\"main\""]);
+            assert_eq!(samples.with(&["cluster=\"main\""]).count(), samples.0.len());
+        }
+        "managed-prometheus-on-premises.yaml" => {
+            let samples = scene.wait_for_tries(&["site=\"on-premises\""]);
+            assert_eq!(samples.with(&["site=\"on-premises\""]).count(), samples.0.len());
+            wait_until("health", health);
         }
         "debug.yaml" => {
             scene.wait_for_page();

@@ -10,6 +10,7 @@ mod beside_prometheus;
 mod churn;
 mod command_line;
 mod configs;
+mod doctor;
 mod otlp;
 mod outages;
 mod receiving;

@@ -171,5 +171,5 @@ fn failed(error: &RequestError) -> Attempt {
 /// The beginning of the store's answer, on one line.
 fn words(answer: &[u8]) -> String {
     let text = String::from_utf8_lossy(answer.get(..MAX_ERROR_BODY).unwrap_or(answer));
-    text.trim().replace(['\n', '\r'], " ")
+    aws::without_request(text.trim()).replace(['\n', '\r'], " ")
 }
