@@ -302,3 +302,38 @@ fn key_at(pages: &[Page], place: Place) -> Key {
     let page = pages.get(place.page as usize);
     page.and_then(|page| page.keys.get(place.index as usize)).copied().unwrap_or(GONE)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Family, Part, Source};
+
+    fn place(pages: &mut SeriesPages, key: Key, now: u32) -> Place {
+        let origin = Origin::intern(Source::Otlp, Default::default(), Default::default(), Default::default());
+        let family = Arc::new(Family { name: format!("pages_test_{key}").into(), ..Family::default() });
+        let name = Arc::clone(&family.name);
+        pages.insert(key, &origin, Series::intern(family, name, Part::Whole, Default::default()), now)
+    }
+
+    #[test]
+    fn a_series_ends_once_and_again_after_it_came_back() {
+        let mut pages = SeriesPages::default();
+        let (a, b) = (place(&mut pages, 1, 0), place(&mut pages, 2, 3));
+        // Not before it is surely more than the time that was given.
+        assert!(pages.ended(0, 5, 5).is_empty());
+        assert_eq!(pages.ended(5, 6, 5), [(a.page, vec![a.index])]);
+        assert_eq!(pages.ended(6, 20, 5), [(b.page, vec![b.index])]);
+        assert!(pages.ended(20, 100, 5).is_empty());
+        assert_eq!(pages.find(1, b, 100), Some(a));
+        assert_eq!(pages.ended(100, 200, 5), [(a.page, vec![a.index])]);
+    }
+
+    #[test]
+    fn series_are_remembered_for_as_long_as_they_may_still_end() {
+        let mut pages = SeriesPages::default();
+        pages.remember_for(1000);
+        place(&mut pages, 1, 0);
+        assert_eq!((pages.tidy(900), pages.len()), (Tidied::Swept, 1));
+        assert_eq!((pages.tidy(1000), pages.len()), (Tidied::Swept, 0));
+    }
+}
