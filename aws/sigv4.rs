@@ -195,6 +195,11 @@ impl ClientAuth for SigV4 {
         Ok(())
     }
 
+    /// AWS takes no gRPC with such signatures.
+    fn authenticates_grpc(&self) -> bool {
+        false
+    }
+
     fn on_response(&self, status: StatusCode, body: &[u8]) -> AuthVerdict {
         if !matches!(status, StatusCode::FORBIDDEN | StatusCode::UNAUTHORIZED) {
             return AuthVerdict::Final;

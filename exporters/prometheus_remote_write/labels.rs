@@ -155,6 +155,10 @@ pub(super) enum Untranslatable {
     Created,
     /// It describes its target: its labels go into the `target_info` that is made for the origin.
     TargetInfo,
+    /// Its values are deltas, and those are not to be added up.
+    Delta,
+    /// Nobody said whether its values are totals or deltas.
+    NoTemporality,
     /// Its origin was not prepared; this is a defect.
     Unprepared,
 }
@@ -166,6 +170,8 @@ impl Untranslatable {
             Self::BadName => "untranslatable_name",
             Self::Created => "created_series",
             Self::TargetInfo => "target_info",
+            Self::Delta => "delta_temporality",
+            Self::NoTemporality => "unspecified_temporality",
             Self::Unprepared => "internal_error",
         }
     }

@@ -5,6 +5,7 @@
 //! it has not accepted stays in memory up to `remote_write_queue`'s bounds, then the pipeline waits.
 
 mod config;
+mod delta;
 mod encode;
 mod labels;
 mod limits;

@@ -20,7 +20,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 mod delivery;
+mod deltas;
 mod encoding;
+mod observed;
 mod parts;
 mod settings;
 mod sharding;

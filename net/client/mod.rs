@@ -13,6 +13,7 @@ mod dial;
 mod error;
 mod exchange;
 mod framing;
+pub mod grpc;
 mod http1;
 mod http2;
 mod oauth2;
