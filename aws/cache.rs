@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime};
 use tokio::sync::Notify;
+use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 /// How long before their expiry credentials are renewed, if they live long enough.
@@ -20,6 +21,8 @@ const LOAD_TIMEOUT: Duration = Duration::from_secs(60);
 const BACKOFF: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(60));
 /// Refused credentials are asked for again at most once in this time, however many requests were refused.
 const REFUSAL_PAUSE: Duration = Duration::from_secs(1);
+/// What is said to have failed when no provider can be named.
+const SOURCE: &str = "the credential source";
 /// How often a lasting failure is told again.
 const TELL_AGAIN: Duration = Duration::from_secs(300);
 
@@ -29,19 +32,23 @@ pub struct CredentialCache {
     source: Arc<dyn CredentialSource>,
     files: Option<Arc<SharedFiles>>,
     current: ArcSwapOption<Identity>,
-    /// One load at a time; whoever comes meanwhile shares its result.
-    loading: tokio::sync::Mutex<()>,
+    /// One load at a time; whoever comes meanwhile shares its result. A load goes on when who has begun it gives up waiting.
+    loading: tokio::sync::Mutex<Option<Loading>>,
     state: Mutex<State>,
     /// A store has refused what is in use since it was loaded.
     refused: AtomicBool,
     wake: Notify,
 }
 
+type Loading = JoinHandle<Result<Identity, LoadError>>;
+
 #[derive(Debug, Default)]
 struct State {
     loaded: Option<Instant>,
     renew_at: Option<Instant>,
     failure: Option<Failure>,
+    /// The key that a store has refused, and when it did so first.
+    refused: Option<(String, Instant)>,
     /// The generation of shared files that was loaded last.
     generation: u64,
     told: Option<(LoadError, Instant)>,
@@ -62,7 +69,7 @@ impl CredentialCache {
             source,
             files,
             current: ArcSwapOption::empty(),
-            loading: tokio::sync::Mutex::new(()),
+            loading: tokio::sync::Mutex::new(None),
             state: Mutex::default(),
             refused: AtomicBool::new(false),
             wake: Notify::new(),
@@ -88,17 +95,35 @@ impl CredentialCache {
         self.current.load_full()
     }
 
+    /// Why the source has none, if it had none when it was asked last.
+    pub(crate) fn last_failure(&self) -> Option<LoadError> {
+        self.state.lock().failure.as_ref().map(|failure| failure.error.clone())
+    }
+
     /// A store has refused the credentials as expired or unknown: the next [`CredentialCache::identity`] asks the source first.
-    pub fn refused(&self) {
+    /// True if it has done so before, and the source had the same key again since then.
+    pub fn refused(&self) -> bool {
         if let Some(files) = &self.files {
             files.refused();
         }
-        let recently = self.state.lock().loaded.is_some_and(|loaded| loaded.elapsed() < REFUSAL_PAUSE);
+        let last = self.current.load_full();
+        let (recently, again) = {
+            let mut state = self.state.lock();
+            let recently = state.loaded.is_some_and(|loaded| loaded.elapsed() < REFUSAL_PAUSE);
+            let key = last.as_deref().map_or("", Identity::access_key_id);
+            let known = state.refused.as_ref().filter(|(refused, _)| refused == key).map(|(_, since)| *since);
+            let again = known.is_some_and(|since| state.loaded.is_some_and(|loaded| loaded > since));
+            if known.is_none() {
+                state.refused = Some((key.to_owned(), Instant::now()));
+            }
+            (recently, again)
+        };
         // Those that were loaded a moment ago are not those that the refused request was signed with.
         if !recently {
             self.refused.store(true, Ordering::Release);
             self.wake.notify_one();
         }
+        again
     }
 
     /// Asks the source at once, also while it is held to be failing.
@@ -116,7 +141,7 @@ impl CredentialCache {
     /// Loads, unless somebody else did so meanwhile, or the source has failed a moment ago.
     async fn renew(&self, due: bool) -> Result<Arc<Identity>, LoadError> {
         let asked = Instant::now();
-        let _one = self.loading.lock().await;
+        let mut loading = self.loading.lock().await;
         let (loaded, failure) = {
             let state = self.state.lock();
             (state.loaded, state.failure.clone())
@@ -132,20 +157,20 @@ impl CredentialCache {
         if !due && !self.refused.load(Ordering::Acquire) && self.usable().is_some() {
             return self.usable().ok_or_else(LoadError::default);
         }
-        self.load().await
+        self.load(&mut loading).await
     }
 
-    async fn load(&self) -> Result<Arc<Identity>, LoadError> {
+    async fn load(&self, loading: &mut Option<Loading>) -> Result<Arc<Identity>, LoadError> {
         if let Some(files) = &self.files {
             files.settled().await;
             self.state.lock().generation = files.number();
         }
         self.refused.store(false, Ordering::Release);
-        let result = match tokio::time::timeout(LOAD_TIMEOUT, self.source.load()).await {
-            Ok(result) => result,
-            Err(_) => Err(LoadError::of("the credential source", format!("no answer within {LOAD_TIMEOUT:?}"))),
-        };
-        match result {
+        let task = loading.get_or_insert_with(|| tokio::spawn(bounded(Arc::clone(&self.source))));
+        let result = task.await;
+        *loading = None;
+        let result = result.unwrap_or_else(|error| Err(LoadError::of(SOURCE, error.to_string())));
+        match result.and_then(unexpired) {
             Ok(identity) => Ok(self.adopt(identity)),
             Err(error) => {
                 self.failed(&error);
@@ -262,6 +287,26 @@ impl CredentialCache {
         };
         due.saturating_duration_since(Instant::now())
     }
+}
+
+/// Asks the source, for as long as one may have to wait for it.
+async fn bounded(source: Arc<dyn CredentialSource>) -> Result<Identity, LoadError> {
+    match tokio::time::timeout(LOAD_TIMEOUT, source.load()).await {
+        Ok(result) => result,
+        Err(_) => Err(LoadError::of(SOURCE, format!("no answer within {LOAD_TIMEOUT:?}"))),
+    }
+}
+
+/// What has expired already is as good as nothing: asking again at once would not make it newer.
+fn unexpired(identity: Identity) -> Result<Identity, LoadError> {
+    let now = SystemTime::now();
+    if identity.is_usable(now) {
+        return Ok(identity);
+    }
+    let ago = identity.expires().and_then(|expires| now.duration_since(expires).ok()).unwrap_or_default();
+    let reason =
+        format!("gives credentials that expired {} s ago (access key {})", ago.as_secs(), identity.access_key_id());
+    Err(LoadError::of(identity.provider, reason))
 }
 
 async fn changed(watch: Option<&Watch>) {

@@ -13,6 +13,7 @@ use aws_config::web_identity_token::WebIdentityTokenCredentialsProvider;
 use aws_credential_types::provider::ProvideCredentials;
 use aws_credential_types::provider::error::CredentialsError;
 use aws_runtime::env_config::file::{EnvConfigFileKind, EnvConfigFiles};
+use aws_types::os_shim_internal::{Env, Fs};
 use aws_types::region::Region;
 use std::sync::{Arc, OnceLock};
 use tracing::instrument::WithSubscriber as _;
@@ -43,7 +44,6 @@ impl Regions {
 
     /// What is said by the machine: its environment, then its profile.
     pub(crate) fn of_machine(&self) -> Option<String> {
-        let variable = |name: &str| std::env::var(name).ok().filter(|region| !region.is_empty());
         variable("AWS_REGION").or_else(|| variable("AWS_DEFAULT_REGION")).or_else(|| self.files.value("region"))
     }
 
@@ -125,35 +125,94 @@ impl DefaultChain {
         match answer(&provider, &format!("shared files (profile {profile})")).await {
             Answer::Found(identity) => Answer::Found(identity.with_role(self.files.value("role_arn"))),
             Answer::Absent(why) => Answer::Absent(format!("profile {profile} of {}: {why}", credentials.display())),
-            Answer::Failed(why) => Answer::Failed(format!("profile {profile} of {}: {why}", credentials.display())),
+            Answer::Failed(why) => {
+                let mistake = [
+                    (EnvConfigFileKind::Config, config, &contents.config),
+                    (EnvConfigFileKind::Credentials, credentials, &contents.credentials),
+                ];
+                for (kind, path, content) in mistake {
+                    if let Some(mistake) = mistake_of(kind, content.text()).await {
+                        return Answer::Failed(format!("{}: {mistake}", path.display()));
+                    }
+                }
+                Answer::Failed(format!("profile {profile} of {}: {why}", credentials.display()))
+            }
         }
     }
 
     async fn web_identity(&self) -> Answer {
         let provider = WebIdentityTokenCredentialsProvider::builder().configure(&self.provider_config()).build();
         match answer(&provider, "web identity").await {
-            Answer::Found(identity) => Answer::Found(identity.with_role(std::env::var("AWS_ROLE_ARN").ok())),
-            other => other,
+            Answer::Found(identity) => Answer::Found(identity.with_role(variable("AWS_ROLE_ARN"))),
+            Answer::Failed(why) => Answer::Failed(with_variables(
+                why,
+                &["AWS_ROLE_ARN", "AWS_WEB_IDENTITY_TOKEN_FILE", "AWS_ENDPOINT_URL_STS"],
+            )),
+            Answer::Absent(why) => Answer::Absent(why),
         }
     }
 
     async fn container(&self) -> Answer {
-        answer(&EcsCredentialsProvider::builder().configure(&self.provider_config()).build(), "container").await
+        let provider = EcsCredentialsProvider::builder().configure(&self.provider_config()).build();
+        match answer(&provider, "container").await {
+            // These words quote the token.
+            Answer::Failed(why) if why.contains("for the auth token") => Answer::Failed(with_variables(
+                "the token cannot be sent: it has a line's end, or other characters that no token has".to_owned(),
+                &["AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE"],
+            )),
+            Answer::Failed(why) => Answer::Failed(with_variables(
+                why,
+                &[
+                    "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
+                    "AWS_CONTAINER_CREDENTIALS_FULL_URI",
+                    "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE",
+                ],
+            )),
+            other => other,
+        }
     }
 
     async fn instance(&self) -> Answer {
         let provider = ImdsCredentialsProvider::builder().configure(&self.provider_config()).build();
+        // A machine without IMDS and a container that is one hop too far away look the same.
+        let hint = |why: String| match why.contains("timed out") || why.contains("timeout") {
+            true => format!("{why}; {HOP_LIMIT}"),
+            false => why,
+        };
         match answer(&provider, "IMDSv2").await {
             Answer::Found(mut identity) => {
                 identity.outlives_expiry = true;
                 Answer::Found(identity)
             }
-            Answer::Failed(why) if why.contains("timed out") || why.contains("timeout") => Answer::Failed(format!(
-                "{why}; in a container, the instance's metadata hop limit has to be 2 (aws ec2 modify-instance-metadata-options --http-put-response-hop-limit 2)"
-            )),
-            other => other,
+            Answer::Absent(why) => Answer::Absent(hint(why)),
+            Answer::Failed(why) => Answer::Failed(hint(why)),
         }
     }
+}
+
+/// What keeps a shared file from being read. The provider's own error says that there is something, and not where.
+async fn mistake_of(kind: EnvConfigFileKind, text: &str) -> Option<String> {
+    let files = EnvConfigFiles::builder().with_contents(kind, text).build();
+    let (fs, env) = (Fs::real(), Env::real());
+    let loaded = aws_config::profile::load(&fs, &env, &files, None);
+    let error = loaded.with_subscriber(NoSubscriber::default()).await.err()?;
+    // The path is ours to say, since only the contents were given.
+    Some(text_of(&error).replace("error parsing  on line", "line").replace(['\n', '\r'], " "))
+}
+
+/// What a silent IMDS means where there is one.
+const HOP_LIMIT: &str = "in a container on EC2, the instance's metadata hop limit has to be 2 (aws ec2 modify-instance-metadata-options --http-put-response-hop-limit 2)";
+
+/// A variable of the environment that is not empty.
+fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|value| !value.is_empty())
+}
+
+/// The reason together with the variables that led there, none of which is secret.
+fn with_variables(why: String, names: &[&str]) -> String {
+    let set = names.iter().filter_map(|name| Some(format!("{name}={}", variable(name)?)));
+    let set: Vec<String> = set.collect();
+    if set.is_empty() { why } else { format!("{why} ({})", set.join(", ")) }
 }
 
 #[async_trait]

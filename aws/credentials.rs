@@ -43,6 +43,12 @@ impl Identity {
         }
     }
 
+    /// Lasting keys, without a token.
+    #[must_use]
+    pub fn of_keys(access_key_id: &str, secret: &str, provider: impl Into<String>) -> Self {
+        Self::new(Credentials::new(access_key_id, secret, None, None, "keys"), provider)
+    }
+
     /// The same, of this role.
     #[must_use]
     pub fn with_role(mut self, role: Option<String>) -> Self {

@@ -30,9 +30,6 @@ struct Inner {
     outside: HttpClient,
     /// For http, which is spoken by metadata services on this machine and by nobody else: never through a proxy.
     inside: HttpClient,
-    /// Hosts that tests put elsewhere, since some addresses cannot be had on loopback.
-    #[cfg(test)]
-    stand_ins: Vec<(String, std::net::SocketAddr)>,
 }
 
 impl fmt::Debug for Connections {
@@ -53,8 +50,6 @@ impl Connections {
         let inner = Inner {
             outside: HttpClient::new(&outside, &Authenticators::default())?,
             inside: HttpClient::new(&inside, &Authenticators::default())?,
-            #[cfg(test)]
-            stand_ins: crate::testing::stand_ins(),
         };
         Ok(Self { inner: Arc::new(inner) })
     }
@@ -69,7 +64,7 @@ impl SmithyClient for Connections {
     fn http_connector(&self, settings: &HttpConnectorSettings, _: &RuntimeComponents) -> SharedHttpConnector {
         let timeout = match (settings.connect_timeout(), settings.read_timeout()) {
             (None, None) => TIMEOUT,
-            (connect, read) => connect.unwrap_or_default() + read.unwrap_or_default(),
+            (connect, read) => connect.unwrap_or_default() + read.unwrap_or(TIMEOUT),
         };
         SharedHttpConnector::new(Connector { connections: self.clone(), timeout })
     }
@@ -99,8 +94,6 @@ impl Connections {
         request.headers = parts.headers;
         request.body = body;
         request.timeout = Some(timeout);
-        #[cfg(test)]
-        self.put_elsewhere(&mut request);
         let mut answer = Vec::new();
         let client = self.of_scheme(request.uri.scheme_str());
         let head = client.send(&request, &mut answer, ANSWER_LIMIT).await.map_err(|error| {
@@ -114,16 +107,5 @@ impl Connections {
         *response.status_mut() = head.status;
         *response.headers_mut() = head.headers;
         HttpResponse::try_from(response).map_err(|error| ConnectorError::other(error.into(), None))
-    }
-
-    #[cfg(test)]
-    fn put_elsewhere(&self, request: &mut Request) {
-        let Some(authority) = request.uri.authority().cloned() else { return };
-        let Some((_, place)) = self.inner.stand_ins.iter().find(|(host, _)| host == authority.host()) else { return };
-        let mut parts = request.uri.clone().into_parts();
-        parts.authority = place.to_string().parse().ok();
-        if let Ok(uri) = http::Uri::from_parts(parts) {
-            request.uri = uri;
-        }
     }
 }

@@ -29,8 +29,7 @@ pub(crate) struct FixedKeys(pub(crate) StaticKeys);
 impl CredentialSource for FixedKeys {
     async fn load(&self) -> Result<Identity, LoadError> {
         let StaticKeys { access_key, secret_key } = &self.0;
-        let credentials = Credentials::new(access_key, secret_key.expose(), None, None, "configuration");
-        Ok(Identity::new(credentials, "configuration (access_key)"))
+        Ok(Identity::of_keys(access_key, secret_key.expose(), "configuration (access_key)"))
     }
 }
 

@@ -30,6 +30,10 @@ const SIGNATURE: [&str; 4] = ["authorization", "x-amz-date", "x-amz-security-tok
 /// The service of hosts that do not tell.
 const DEFAULT_SERVICE: &str = "aps";
 
+/// How long a request waits for credentials that are being looked up. Some metadata services take half a minute to say
+/// nothing, and requests have a timeout; a request that gives up here is sent again like any other without credentials.
+const WAIT: Duration = Duration::from_secs(2);
+
 /// How often a lasting refusal is told.
 const TELL_AGAIN: Duration = Duration::from_secs(60);
 
@@ -164,7 +168,13 @@ impl ClientAuth for SigV4 {
                 *known = (scope.region.to_string(), scope.service.to_string());
             }
         }
-        let identity = self.cache.identity().await.map_err(|error| AuthError::new(error.to_string()))?;
+        let identity = match tokio::time::timeout(WAIT, self.cache.identity()).await {
+            Ok(identity) => identity.map_err(|error| AuthError::new(error.to_string()))?,
+            Err(_) => {
+                let last = self.cache.last_failure().map(|error| format!("; last time: {error}")).unwrap_or_default();
+                return Err(AuthError::new(format!("AWS credentials are being looked up for longer than {WAIT:?}{last}")));
+            }
+        };
         for name in SIGNATURE {
             request.headers.remove(name);
         }
@@ -187,7 +197,10 @@ impl ClientAuth for SigV4 {
         }
         let refusal = Refusal::of(body);
         if refusal.is_of_credentials() {
-            self.cache.refused();
+            // The first time it is most likely a rotation that the store knew of before us.
+            if self.cache.refused() {
+                self.tell(refusal, status, body);
+            }
             return AuthVerdict::Retry;
         }
         self.tell(refusal, status, body);

@@ -1,6 +1,5 @@
 //! What this crate's tests share.
 
-use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 /// A file of the material that is kept beside the project; none, with a visible word, where that is missing.
@@ -18,11 +17,4 @@ pub(crate) fn shared(file: &str) -> Option<String> {
 pub(crate) fn skipped(why: &str) {
     use std::io::Write as _;
     writeln!(std::io::stdout(), "skipped: {why}").unwrap_or_default();
-}
-
-/// Hosts that stand on loopback in this process: `host=127.0.0.1:port`, given by the test that started it.
-pub(crate) fn stand_ins() -> Vec<(String, SocketAddr)> {
-    let text = std::env::var("OXIDOT_TEST_STAND_INS").unwrap_or_default();
-    let pair = |pair: &str| pair.split_once('=').and_then(|(host, at)| Some((host.to_owned(), at.parse().ok()?)));
-    text.split(',').filter_map(pair).collect()
 }

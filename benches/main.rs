@@ -10,6 +10,7 @@ mod otlp_requests;
 mod page;
 mod relabel;
 mod remote_write;
+mod sigv4;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let bench = harness::Bench::from_arguments();
@@ -17,5 +18,6 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     exposition::run(&bench);
     otlp_requests::run(&bench)?;
     relabel::run(&bench)?;
-    remote_write::run(&bench)
+    remote_write::run(&bench)?;
+    sigv4::run(&bench)
 }

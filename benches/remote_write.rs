@@ -53,7 +53,7 @@ pub(crate) fn run(bench: &Bench) -> Result<(), Box<dyn Error>> {
 }
 
 /// The labels of one series, encoded.
-fn labels(at: usize) -> Vec<u8> {
+pub(crate) fn labels(at: usize) -> Vec<u8> {
     let (name, handler) = (format!("app_requests_{}_total", at / 20), format!("/api/v1/items/{}", at % 20));
     let mut out = Vec::new();
     for (name, value) in [

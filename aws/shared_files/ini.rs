@@ -43,6 +43,21 @@ pub(crate) fn value<'a>(contents: &'a Contents, profile: &str, key: &str) -> Opt
     of(contents.credentials.text()).or_else(|| of(contents.config.text()))
 }
 
+/// Longer chains of profiles are nobody's.
+const MAX_CHAIN: usize = 16;
+
+/// The profile, and those that its keys come from by `source_profile`.
+pub(crate) fn chain<'a>(contents: &'a Contents, profile: &'a str) -> Vec<&'a str> {
+    let mut chain = vec![profile];
+    while let Some(next) = chain.last().and_then(|last| value(contents, last, "source_profile"))
+        && !chain.contains(&next)
+        && chain.len() < MAX_CHAIN
+    {
+        chain.push(next);
+    }
+    chain
+}
+
 /// Whether the profile is there at all.
 pub(crate) fn has_profile(contents: &Contents, profile: &str) -> bool {
     let has = |text| lines(text).any(|line| matches!(line, Line::Section(head) if names(head, profile)));

@@ -190,9 +190,12 @@ impl SharedFiles {
         self.state.lock().settler.refused();
     }
 
-    /// A value of the profile as it is in use, such as `region` or `role_arn`.
+    /// A value of the profile as it is in use, such as `region` or `role_arn`. Reads the files if nobody has done so yet.
     #[must_use]
     pub fn value(&self, key: &str) -> Option<String> {
+        if self.number() == 0 {
+            self.look();
+        }
         let generation = self.current()?;
         ini::value(&generation.contents, &self.profile, key).map(str::to_owned)
     }
@@ -203,7 +206,7 @@ impl SharedFiles {
         loop {
             let again = self.look();
             let current = self.current();
-            if current.is_some() || started.elapsed() > settle::DOUBTFUL * 2 {
+            if current.is_some() || started.elapsed() > settle::UNFINISHED + settle::DOUBTFUL {
                 return current;
             }
             tokio::time::sleep(again).await;

@@ -15,11 +15,17 @@ pub(crate) const SURE: Duration = Duration::from_millis(200);
 /// A reading that may be all there is to come. Longer than a writer may pause: one that dawdles for a second between two
 /// writes is as slow as has been met.
 pub(crate) const DOUBTFUL: Duration = Duration::from_millis(1250);
+/// A reading whose last line has no end, which may be a token cut in two; also the longest that anything complete has to wait
+/// while a store refuses what is in use. Several times what a writer pauses, since a busy machine makes a second long.
+pub(crate) const UNFINISHED: Duration = Duration::from_secs(5);
 /// A reading that lacks what was there before: somebody removed credentials, or is about to write them.
 pub(crate) const SUSPICIOUS: Duration = Duration::from_secs(30);
 
 /// Values of temporary credentials have no end in common; this many characters are no accident.
 const COMMON_END: usize = 8;
+
+/// Said of a reading that [`is_cut`].
+const CUT: &str = "the last line has no end";
 
 /// Makes generations out of readings.
 #[derive(Debug, Default)]
@@ -84,8 +90,7 @@ impl Settler {
             None => judge_first(&contents, profile),
             Some(before) => judge(before, &contents, profile),
         };
-        let keys = Keys::of(&contents, profile);
-        let needs = if self.refused && keys.any() && keys.lack().is_none() { needs.min(DOUBTFUL) } else { needs };
+        let needs = if self.refused && is_complete(&contents, profile) { needs.min(UNFINISHED) } else { needs };
         let since = match &self.candidate {
             Some(candidate) if candidate.contents == contents => candidate.since,
             _ => now,
@@ -139,45 +144,90 @@ impl<'a> Keys<'a> {
     }
 }
 
+/// Whether there are keys, and none of those that belong together is missing.
+fn is_complete(contents: &Contents, profile: &str) -> bool {
+    let keys: Vec<Keys<'_>> =
+        ini::chain(contents, profile).into_iter().map(|profile| Keys::of(contents, profile)).collect();
+    keys.iter().any(Keys::any) && keys.iter().all(|keys| keys.lack().is_none())
+}
+
+/// Whether the last line of a file may be cut in two.
+fn is_cut(contents: &Contents) -> bool {
+    [&contents.credentials, &contents.config].into_iter().map(Content::text).any(|text| !text.is_empty() && !text.ends_with('\n'))
+}
+
 /// The first reading after the start.
 fn judge_first(contents: &Contents, profile: &str) -> (Duration, Option<&'static str>) {
     if *contents == Contents::default() {
         return (Duration::ZERO, None);
     }
-    let doubt = Keys::of(contents, profile).lack();
+    if is_cut(contents) {
+        return (UNFINISHED, Some(CUT));
+    }
+    let doubt = ini::chain(contents, profile).into_iter().find_map(|profile| Keys::of(contents, profile).lack());
     (DOUBTFUL, doubt)
 }
 
-/// How long `after` has to stay as it is before it takes the place of `before`, and why that long.
+/// How long `after` has to stay as it is before it takes the place of `before`, and why that long. Profiles that the profile's
+/// keys come from count like itself.
 fn judge(before: &Contents, after: &Contents, profile: &str) -> (Duration, Option<&'static str>) {
-    let (old, new) = (Keys::of(before, profile), Keys::of(after, profile));
     for (was, is) in [(&before.credentials, &after.credentials), (&before.config, &after.config)] {
         if matches!(was, Content::Text(_)) && !matches!(is, Content::Text(_)) {
             return (SUSPICIOUS, Some("a file is gone or cannot be read"));
         }
     }
-    if let Some(lack) = new.lack() {
-        return (SUSPICIOUS, Some(lack));
+    let mut profiles = ini::chain(before, profile);
+    for other in ini::chain(after, profile) {
+        if !profiles.contains(&other) {
+            profiles.push(other);
+        }
     }
-    if ini::has_profile(before, profile) && !ini::has_profile(after, profile) {
-        return (SUSPICIOUS, Some("the profile is gone"));
+    let doubt = profiles.iter().find_map(|profile| suspicion(before, after, profile));
+    if doubt.is_some() {
+        return (SUSPICIOUS, doubt);
     }
-    if old.any() && !new.any() {
-        return (SUSPICIOUS, Some("the profile has no keys any more"));
-    }
-    if old.token.is_some() && new.token.is_none() {
-        return (SUSPICIOUS, Some("the token is gone"));
-    }
-    let pairs = [(old.id, new.id), (old.secret, new.secret), (old.token, new.token)];
-    let both = || pairs.iter().filter_map(|(was, is)| Some(((*was)?, (*is)?)));
-    if both().any(|(was, is)| was == is) && both().any(|(was, is)| was != is) {
-        return (SUSPICIOUS, Some("key, secret and token are not of one generation"));
+    if is_cut(after) {
+        return (UNFINISHED, Some(CUT));
     }
     let shape_stays = ini::same_shape(before.credentials.text(), after.credentials.text())
         && ini::same_shape(before.config.text(), after.config.text());
     let ends_stay = before.credentials.text().ends_with('\n') && after.credentials.text().ends_with('\n');
-    let all_new = old.any() && both().all(|(was, is)| was != is && !end_alike(was, is));
+    let with_keys = || profiles.iter().filter(|profile| Keys::of(before, profile).any());
+    let all_new = with_keys().next().is_some() && with_keys().all(|profile| is_all_new(before, after, profile));
     if shape_stays && ends_stay && all_new { (SURE, None) } else { (DOUBTFUL, None) }
+}
+
+/// What looks as if a profile had been caught half-written.
+fn suspicion(before: &Contents, after: &Contents, profile: &str) -> Option<&'static str> {
+    let (old, new) = (Keys::of(before, profile), Keys::of(after, profile));
+    if let Some(lack) = new.lack() {
+        return Some(lack);
+    }
+    if ini::has_profile(before, profile) && !ini::has_profile(after, profile) {
+        return Some("the profile is gone");
+    }
+    if old.any() && !new.any() {
+        return Some("the profile has no keys any more");
+    }
+    if old.token.is_some() && new.token.is_none() {
+        return Some("the token is gone");
+    }
+    let both = || pairs(&old, &new);
+    let mixed = both().any(|(was, is)| was == is) && both().any(|(was, is)| was != is);
+    mixed.then_some("key, secret and token are not of one generation")
+}
+
+/// Whether nothing of a profile's former values is left, not even at their ends.
+fn is_all_new(before: &Contents, after: &Contents, profile: &str) -> bool {
+    let (old, new) = (Keys::of(before, profile), Keys::of(after, profile));
+    pairs(&old, &new).all(|(was, is)| was != is && !end_alike(was, is))
+}
+
+/// What is there before and after.
+fn pairs<'a>(old: &Keys<'a>, new: &Keys<'a>) -> impl Iterator<Item = (&'a str, &'a str)> {
+    [(old.id, new.id), (old.secret, new.secret), (old.token, new.token)]
+        .into_iter()
+        .filter_map(|(was, is)| Some((was?, is?)))
 }
 
 /// Whether the end of a value may still be the former one's.

@@ -1,6 +1,6 @@
 #![expect(clippy::unwrap_used, reason = "tests")]
 
-use super::settle::{DOUBTFUL, SURE, SUSPICIOUS, Settler, Verdict};
+use super::settle::{DOUBTFUL, SURE, SUSPICIOUS, Settler, UNFINISHED, Verdict};
 use super::{Content, Contents, SharedFiles};
 use std::time::Duration;
 use tokio::time::Instant;
@@ -121,12 +121,66 @@ fn what_goes_missing_is_missed_for_long() {
 }
 
 #[test]
-fn refused_credentials_make_way_sooner() {
+fn refused_credentials_make_way_sooner_and_only_for_complete_ones() {
     let (mut settler, now) = settled();
     let odd = credentials("[default]\naws_access_key_id = AKIAB\naws_secret_access_key = b\n");
     settler.refused();
-    assert_eq!(waits(settler.observe(odd.clone(), "default", now, None)), DOUBTFUL);
-    assert_eq!(settler.observe(odd, "default", now + DOUBTFUL, None), Verdict::Accepted);
+    assert_eq!(waits(settler.observe(odd.clone(), "default", now, None)), UNFINISHED);
+    assert_eq!(settler.observe(odd, "default", now + UNFINISHED, None), Verdict::Accepted);
+    let (mut settler, now) = settled();
+    settler.refused();
+    let new = generation(2);
+    for end in 0..new.len() {
+        let half = credentials(&new[..end]);
+        settler.observe(half.clone(), "default", now, None);
+        let verdict = settler.observe(half, "default", now + Duration::from_secs(3), None);
+        assert!(matches!(verdict, Verdict::Waiting { .. }), "{end}: {:?}", &new[..end]);
+    }
+}
+
+#[test]
+fn what_may_be_cut_in_two_waits_longer_than_any_writer_pauses() {
+    let (mut settler, now) = settled();
+    let new = generation(2);
+    let half = credentials(&new[..new.len() - 20]);
+    assert_eq!(waits(settler.observe(half, "default", now, None)), UNFINISHED);
+    // Also at the start.
+    let mut settler = Settler::default();
+    let young = Some(Duration::ZERO);
+    assert_eq!(waits(settler.observe(credentials(new.trim_end()), "default", now, young)), UNFINISHED);
+    assert_eq!(settler.observe(credentials(new.trim_end()), "default", now + UNFINISHED, young), Verdict::Accepted);
+}
+
+#[test]
+fn profiles_that_keys_come_from_count_like_the_profile_itself() {
+    let config = "[profile amp]\nrole_arn = arn:aws:iam::1:role/r\nsource_profile = middle\n[profile middle]\nrole_arn = arn:aws:iam::1:role/m\nsource_profile = default\n";
+    let with = |text: &str| Contents {
+        credentials: Content::Text(text.to_owned()),
+        config: Content::Text(config.to_owned()),
+    };
+    let start = || {
+        let (mut settler, now) = (Settler::default(), Instant::now());
+        let long_ago = Some(Duration::from_secs(60));
+        assert_eq!(settler.observe(with(&generation(1)), "amp", now, long_ago), Verdict::Accepted);
+        (settler, now)
+    };
+    let (mut settler, now) = start();
+    assert_eq!(waits(settler.observe(with(&generation(2)), "amp", now, None)), SURE);
+    let (old, new) = (generation(1), generation(2));
+    let secret = new.find("aws_secret").unwrap();
+    for broken in [
+        String::new(),
+        new[..secret].to_owned(),
+        format!("{}{}", &new[..secret], &old[secret..]),
+        "[other]\naws_access_key_id = AKIAB\naws_secret_access_key = b\n".to_owned(),
+    ] {
+        let (mut settler, now) = start();
+        assert_eq!(waits(settler.observe(with(&broken), "amp", now, None)), SUSPICIOUS, "{broken}");
+    }
+    // A circle is found by whoever signs with it.
+    let circle = "[profile amp]\nsource_profile = amp\n";
+    let contents = Contents { credentials: Content::Absent, config: Content::Text(circle.to_owned()) };
+    assert_eq!(super::ini::chain(&contents, "amp"), ["amp"]);
 }
 
 #[test]
@@ -157,4 +211,15 @@ async fn files_are_read_as_they_change() {
     std::fs::remove_file(&path).unwrap();
     files.look();
     assert_eq!(files.number(), 2, "a file that is gone for a moment changes nothing");
+}
+
+#[test]
+fn a_value_is_known_although_nobody_has_looked_yet() {
+    let directory = tempfile::tempdir().unwrap();
+    let config = directory.path().join("config");
+    std::fs::write(&config, "[default]\nregion = eu-west-1\n").unwrap();
+    let past = std::time::SystemTime::now() - Duration::from_secs(60);
+    std::fs::File::options().write(true).open(&config).unwrap().set_modified(past).unwrap();
+    let files = SharedFiles::new(directory.path().join("credentials"), config, "default".to_owned());
+    assert_eq!(files.value("region").as_deref(), Some("eu-west-1"));
 }

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{
@@ -33,6 +34,7 @@ pub(super) enum Phase {
     Connecting,
     AwaitingHeaders,
     ReadingBody,
+    Authenticating,
 }
 
 impl Phase {
@@ -40,8 +42,19 @@ impl Phase {
         match phase {
             1 => "awaiting headers",
             2 => "reading body",
+            3 => "waiting for credentials",
             _ => "connecting",
         }
+    }
+
+    /// The failure of an exchange that took longer than `timeout`. An authenticator that does not answer in time has failed:
+    /// nothing was sent, and the server is not to blame.
+    pub(super) fn timed_out(phase: u8, timeout: Duration) -> Failure {
+        let mut failure = Failure::timeout(timeout, Self::text(phase));
+        if phase == Self::Authenticating as u8 {
+            failure.kind = RequestErrorKind::Auth;
+        }
+        failure
     }
 }
 
@@ -192,6 +205,7 @@ impl<'a> Chain<'a> {
             *request.uri_mut() = self.uri.clone();
             *request.headers_mut() = headers.clone().into_owned();
             let (mut parts, ()) = request.into_parts();
+            self.enter(Phase::Authenticating);
             auth.apply(&mut parts, body)
                 .await
                 .map_err(|error| Failure::new(RequestErrorKind::Auth, error.to_string()))?;

@@ -54,7 +54,6 @@ use http::{HeaderMap, Method, StatusCode, Uri};
 use self::cookies::CookieJar;
 use self::credentials::{ConfiguredHeaders, Signer};
 use self::dial::Dialer;
-use self::error::Failure;
 use self::exchange::{Chain, Phase};
 use self::pool::Pool;
 use self::proxy::ProxyRules;
@@ -198,7 +197,7 @@ impl HttpClient {
             None => chain.send(body, limit).await,
             Some(timeout) => match tokio::time::timeout(timeout, chain.send(body, limit)).await {
                 Ok(result) => result,
-                Err(_) => Err(Failure::timeout(timeout, Phase::text(phase.load(Ordering::Relaxed)))),
+                Err(_) => Err(Phase::timed_out(phase.load(Ordering::Relaxed), timeout)),
             },
         };
         result.map_err(|failure| chain.error(failure))
@@ -216,7 +215,7 @@ impl HttpClient {
             None => chain.open().await,
             Some(timeout) => match tokio::time::timeout(timeout, chain.open()).await {
                 Ok(result) => result,
-                Err(_) => Err(Failure::timeout(timeout, Phase::text(phase.load(Ordering::Relaxed)))),
+                Err(_) => Err(Phase::timed_out(phase.load(Ordering::Relaxed), timeout)),
             },
         };
         result.map_err(|failure| chain.error(failure))

@@ -5,6 +5,7 @@
 //! program which is not installed says `skipped: ...` and passes; `./test` sums these lines up.
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
 
+mod aws;
 mod beside_prometheus;
 mod churn;
 mod command_line;

@@ -2,35 +2,17 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::OnceLock;
 
 use crate::support::oxidot::Oxidot;
 use crate::support::prometheus::{QueryServer, prometheus};
-use crate::support::{free_port, require, skipped, wait_until};
+use crate::support::python::{environment, require_python};
+use crate::support::{free_port, require, wait_until};
 
-/// The interpreter of an environment that has the SDK, made once for all tests of a build; or why there is none.
+/// An interpreter that has the SDK, or why there is none.
 fn python() -> Result<PathBuf, String> {
-    static PYTHON: OnceLock<Result<PathBuf, String>> = OnceLock::new();
-    PYTHON.get_or_init(make_environment).clone()
-}
-
-fn make_environment() -> Result<PathBuf, String> {
-    let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join("opentelemetry-sdk");
-    let python = directory.join("bin/python");
-    let run = |program: &Path, arguments: &[&str]| {
-        let output = Command::new(program).args(arguments).output().map_err(|error| error.to_string())?;
-        match output.status.success() {
-            true => Ok(()),
-            false => Err(String::from_utf8_lossy(&output.stderr).lines().last().unwrap_or_default().to_owned()),
-        }
-    };
-    let import = ["-c", "import opentelemetry.exporter.otlp.proto.grpc, opentelemetry.exporter.otlp.proto.http"];
-    if run(&python, &import).is_err() {
-        run(Path::new("python3"), &["-m", "venv", &directory.to_string_lossy()])?;
-        let packages = ["-m", "pip", "install", "--quiet", "opentelemetry-sdk", "opentelemetry-exporter-otlp"];
-        run(&python, &packages)?;
-    }
-    Ok(python)
+    let packages = ["opentelemetry-sdk", "opentelemetry-exporter-otlp"];
+    let modules = "opentelemetry.exporter.otlp.proto.grpc, opentelemetry.exporter.otlp.proto.http";
+    environment("opentelemetry-sdk", &packages, modules)
 }
 
 struct Scene {
@@ -66,10 +48,7 @@ fn value(store: &QueryServer, selector: &str) -> f64 {
 #[test]
 fn everything_that_the_sdk_sends_arrives() {
     require!("prometheus", "python3");
-    let python = match python() {
-        Ok(python) => python,
-        Err(why) => return skipped(&format!("the OpenTelemetry SDK cannot be installed: {why}")),
-    };
+    let python = require_python!(python());
     let mut scene = scene();
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/otlp/sdk.py");
     for (protocol, endpoint) in

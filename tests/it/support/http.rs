@@ -32,6 +32,16 @@ pub(crate) fn post(port: u16, path: &str, content_type: &str, body: &[u8]) -> Op
     exchange(port, &[head.as_bytes(), body].concat())
 }
 
+/// Sends a request with these fields to loopback; `None` if nobody answers in full.
+pub(crate) fn send(port: u16, method: &str, path: &str, headers: &[(String, String)], body: &[u8]) -> Option<Answer> {
+    let mut head = format!("{method} {path} HTTP/1.0\r\nContent-Length: {}\r\n", body.len());
+    for (name, value) in headers {
+        head.push_str(&format!("{name}: {value}\r\n"));
+    }
+    head.push_str("\r\n");
+    exchange(port, &[head.as_bytes(), body].concat())
+}
+
 fn exchange(port: u16, request: &[u8]) -> Option<Answer> {
     let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).ok()?;
     stream.set_read_timeout(Some(TIMEOUT)).ok()?;
@@ -54,6 +64,7 @@ pub(crate) fn escape(text: &str) -> String {
 /// A request as it came.
 #[derive(Debug)]
 pub(crate) struct Request {
+    pub(crate) method: String,
     pub(crate) path: String,
     /// Lower-case names.
     pub(crate) headers: Vec<(String, String)>,
@@ -69,7 +80,8 @@ impl Request {
     fn read(reader: &mut BufReader<TcpStream>) -> Option<Self> {
         let mut line = String::new();
         reader.read_line(&mut line).ok().filter(|n| *n > 0)?;
-        let path = line.split(' ').nth(1)?.to_owned();
+        let mut words = line.split(' ');
+        let (method, path) = (words.next()?.to_owned(), words.next()?.to_owned());
         let mut headers = Vec::new();
         loop {
             let mut line = String::new();
@@ -77,7 +89,7 @@ impl Request {
             let Some((name, value)) = line.split_once(':') else { break };
             headers.push((name.to_ascii_lowercase(), value.trim().to_owned()));
         }
-        let mut request = Self { path, headers, body: Vec::new() };
+        let mut request = Self { method, path, headers, body: Vec::new() };
         let len: u64 = request.header("content-length").map_or(0, |len| len.parse().unwrap());
         reader.take(len).read_to_end(&mut request.body).ok().filter(|n| *n as u64 == len)?;
         Some(request)
@@ -104,7 +116,7 @@ impl Reply {
 
 /// A server on loopback with a thread for each connection. Gone when dropped, connections included.
 pub(crate) struct Server {
-    port: u16,
+    address: SocketAddr,
     stopping: Arc<AtomicBool>,
     accepting: Option<JoinHandle<()>>,
 }
@@ -121,8 +133,13 @@ impl Server {
         Self::on(super::wait_for("the port to be free again", bind), handle)
     }
 
+    /// Serves at an address that programs expect it at.
+    pub(crate) fn start_at(address: SocketAddr, handle: impl Fn(Request) -> Reply + Send + Sync + 'static) -> Self {
+        Self::on(TcpListener::bind(address).unwrap(), handle)
+    }
+
     fn on(listener: TcpListener, handle: impl Fn(Request) -> Reply + Send + Sync + 'static) -> Self {
-        let port = listener.local_addr().unwrap().port();
+        let address = listener.local_addr().unwrap();
         let stopping = Arc::new(AtomicBool::new(false));
         let (stop, handle) = (Arc::clone(&stopping), Arc::new(handle));
         let accepting = std::thread::spawn(move || {
@@ -144,11 +161,11 @@ impl Server {
                 thread.join().ok();
             }
         });
-        Self { port, stopping, accepting: Some(accepting) }
+        Self { address, stopping, accepting: Some(accepting) }
     }
 
     pub(crate) fn port(&self) -> u16 {
-        self.port
+        self.address.port()
     }
 }
 
@@ -156,7 +173,7 @@ impl Drop for Server {
     fn drop(&mut self) {
         self.stopping.store(true, Ordering::Release);
         // Wakes up the thread that accepts.
-        TcpStream::connect(SocketAddr::from((Ipv4Addr::LOCALHOST, self.port))).ok();
+        TcpStream::connect(self.address).ok();
         if let Some(thread) = self.accepting.take() {
             thread.join().ok();
         }

@@ -5,6 +5,7 @@ pub(crate) mod oxidot;
 pub(crate) mod page;
 pub(crate) mod process;
 pub(crate) mod prometheus;
+pub(crate) mod python;
 pub(crate) mod samples;
 pub(crate) mod store;
 

@@ -101,6 +101,10 @@ impl Oxidot {
         self.program.resident_bytes()
     }
 
+    pub(crate) fn cpu_seconds(&self) -> f64 {
+        self.program.cpu_seconds()
+    }
+
     /// The page of its own metrics.
     pub(crate) fn own_page(&self) -> String {
         let answer = http::get(self.own_port, "/metrics").expect("own metrics are served");

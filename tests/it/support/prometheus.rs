@@ -101,6 +101,10 @@ impl QueryServer {
         format!("http://127.0.0.1:{}/api/v1/write", self.port)
     }
 
+    pub(crate) fn port(&self) -> u16 {
+        self.port
+    }
+
     pub(crate) fn log(&self) -> String {
         self.program.output()
     }

@@ -7,6 +7,12 @@
 //! What waits is bounded by requests and by bytes. When it is full, the encoder waits, and with it everything
 //! upstream: nothing that was taken in is thrown away to make room.
 
+mod desired;
+
+pub(super) use desired::{Adaptation, ShardRange};
+#[cfg(test)]
+pub(super) use desired::{Rates, desired_shards};
+
 use super::encode::Request;
 use super::metrics::Metrics;
 use super::send::Sender;
@@ -14,7 +20,7 @@ use parking_lot::Mutex;
 use pipeline::AckOutcome;
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, AtomicUsize, Ordering};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
 use tokio::task::JoinSet;
 use tracing::Instrument as _;
@@ -39,6 +45,14 @@ pub(super) struct Progress {
     waiting_bytes: AtomicUsize,
     waiting_samples: AtomicU64,
     retrying: AtomicUsize,
+    /// Samples and histograms that came, and that were finished with.
+    incoming: AtomicU64,
+    outgoing: AtomicU64,
+    /// Time that shards have spent on requests.
+    busy_micros: AtomicU64,
+    /// The newest time that came, and that was finished with, in milliseconds since the Unix epoch.
+    newest_in: AtomicI64,
+    newest_out: AtomicI64,
     metrics: Arc<Metrics>,
 }
 
@@ -54,8 +68,8 @@ pub(super) struct Shards {
 /// Bounds of what waits.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct QueueLimits {
-    /// Most shards.
-    pub(super) shards: usize,
+    /// How many shards.
+    pub(super) shards: ShardRange,
     /// Requests that may wait, all shards together.
     pub(super) requests: usize,
     /// Bytes that may wait, all shards together.
@@ -71,11 +85,16 @@ impl Shards {
             waiting_bytes: AtomicUsize::new(0),
             waiting_samples: AtomicU64::new(0),
             retrying: AtomicUsize::new(0),
+            incoming: AtomicU64::new(0),
+            outgoing: AtomicU64::new(0),
+            busy_micros: AtomicU64::new(0),
+            newest_in: AtomicI64::new(i64::MIN),
+            newest_out: AtomicI64::new(i64::MIN),
             metrics: Arc::clone(metrics),
         });
         let mut tasks = JoinSet::new();
-        let per_shard = limits.requests.div_ceil(limits.shards.max(1)).max(1);
-        let queues = (0..limits.shards.max(1))
+        let per_shard = limits.requests.div_ceil(limits.shards.max.max(1)).max(1);
+        let queues = (0..limits.shards.max.max(1))
             .map(|_| {
                 let (queue, waiting) = mpsc::channel(per_shard);
                 tasks.spawn(run_shard(waiting, Arc::clone(sender)).in_current_span());
@@ -95,6 +114,7 @@ impl Shards {
         let bytes = request.body.len();
         let units = bytes.div_ceil(BUDGET_UNIT).clamp(1, self.budget_units) as u32;
         let shard = request.shard;
+        self.progress.came(&request.contents);
         let mut waiting = Waiting::new(request, Arc::clone(&self.progress));
         // Neither the semaphore nor a queue is ever closed while the shards are held.
         waiting._budget = Arc::clone(&self.budget).acquire_many_owned(units).await.ok();
@@ -144,12 +164,17 @@ impl Waiting {
         }
         progress.waiting.fetch_add(1, Ordering::Relaxed);
         progress.waiting_bytes.fetch_add(bytes, Ordering::Relaxed);
-        progress.waiting_samples.fetch_add(request.contents.samples + request.contents.histograms, Ordering::Relaxed);
+        progress.waiting_samples.fetch_add(request.contents.values(), Ordering::Relaxed);
         Self { request: Some(request), bytes, progress, _budget: None }
     }
 
     fn generation(&self) -> u64 {
         self.request.as_ref().map_or(0, |r| r.generation)
+    }
+
+    /// What it is a part of.
+    pub(super) fn progress(&self) -> &Progress {
+        &self.progress
     }
 
     /// The request, until it is settled.
@@ -175,7 +200,7 @@ impl Waiting {
         let progress = &self.progress;
         progress.waiting.fetch_sub(1, Ordering::Relaxed);
         progress.waiting_bytes.fetch_sub(self.bytes, Ordering::Relaxed);
-        progress.waiting_samples.fetch_sub(request.contents.samples + request.contents.histograms, Ordering::Relaxed);
+        progress.waiting_samples.fetch_sub(request.contents.values(), Ordering::Relaxed);
         let mut open = progress.open.lock();
         if let Some(left) = open.get_mut(&request.generation) {
             *left -= 1;
