@@ -115,7 +115,8 @@ fn what_is_over_a_limit_is_counted_by_its_reason_and_the_rest_arrives() {
     let target = Target::start_typed(OPEN_METRICS, move |n| page(n, *own.lock().unwrap()));
     *port.lock().unwrap() = target.port();
     let mut oxidot = start(&store, &home, &key, &job("amp", &target.address(), "300ms"), QUICK);
-    let samples = |name: &str| store.accepted().of(&[&format!("__name__=\"{name}\"")]).len();
+    let samples =
+        |name: &str| store.know(|known| known.accepted.of(&[&format!("__name__=\"{name}\"")])).len();
     wait_until("some scrapes", || samples("work_total") >= 10);
     let dropped = |reason: &str| {
         oxidot.own("otelcol_exporter_dropped_metric_points", &[&format!("reason=\"{reason}\"")])
