@@ -2,5 +2,6 @@
 
 pub mod aws_prometheus_remote_write;
 pub mod debug;
+pub mod file;
 pub mod prometheus;
 pub mod prometheus_remote_write;

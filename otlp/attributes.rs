@@ -78,14 +78,20 @@ pub(crate) fn put<'a>(
     attributes: impl IntoIterator<Item = (&'a str, AttributeValue<'a>)>,
 ) {
     for (key, value) in attributes {
-        wire::put_message(out, field, |out| {
-            wire::put_bytes(out, 1, key.as_bytes());
-            wire::put_message(out, 2, |out| put_value(out, value));
-        });
+        put_one(out, field, key, value);
     }
 }
 
-fn put_value(out: &mut Vec<u8>, value: AttributeValue<'_>) {
+/// Appends an attribute as a `KeyValue` in field `field`.
+pub fn put_one(out: &mut Vec<u8>, field: u32, key: &str, value: AttributeValue<'_>) {
+    wire::put_message(out, field, |out| {
+        wire::put_bytes(out, 1, key.as_bytes());
+        wire::put_message(out, 2, |out| put_value(out, value));
+    });
+}
+
+/// Appends the contents of an `AnyValue`.
+pub fn put_value(out: &mut Vec<u8>, value: AttributeValue<'_>) {
     match value {
         AttributeValue::Str(text) => wire::put_bytes(out, 1, text.as_bytes()),
         AttributeValue::Bool(value) => wire::put_number(out, 2, u64::from(value)),

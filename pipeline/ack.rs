@@ -4,6 +4,7 @@
 //! clones it; whoever ends a copy says how. The last holder's answer resolves the waiter with the worst
 //! outcome of all.
 
+use crate::client::Client;
 use parking_lot::Mutex;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
@@ -83,29 +84,47 @@ impl Drop for Ack {
     }
 }
 
-/// The handles of a batch that may have come from several; empty (and free) when nobody waits.
+/// Who a batch came from: the handles of those who wait, and what is known about the client. Empty (and free) when
+/// nobody waits and no receiver was asked to hand anything on.
 #[derive(Clone, Debug, Default)]
-pub struct Acks(Vec<Ack>);
+pub struct Acks {
+    handles: Vec<Ack>,
+    client: Option<Arc<Client>>,
+}
 
 impl Acks {
     /// The set of one handle.
     pub fn one(ack: Ack) -> Self {
-        Self(vec![ack])
+        Self { handles: vec![ack], client: None }
+    }
+
+    /// The same, saying who sent the batch.
+    #[must_use]
+    pub fn from_client(self, client: Option<Arc<Client>>) -> Self {
+        Self { client, ..self }
+    }
+
+    /// Who sent the batch, if all of it came from one client and its receiver hands that on.
+    pub fn client(&self) -> Option<&Arc<Client>> {
+        self.client.as_ref()
     }
 
     /// Whether somebody waits: then batching does not hold the data back for its timer.
     pub fn awaited(&self) -> bool {
-        !self.0.is_empty()
+        !self.handles.is_empty()
     }
 
-    /// Takes the handles of another batch as well.
+    /// Takes the handles of another batch as well. What came from several clients came from none in particular.
     pub fn merge(&mut self, other: Self) {
-        self.0.extend(other.0);
+        self.handles.extend(other.handles);
+        if self.client != other.client {
+            self.client = None;
+        }
     }
 
     /// Says how all shares ended.
     pub fn resolve(self, outcome: AckOutcome) {
-        for ack in self.0 {
+        for ack in self.handles {
             ack.resolve(outcome);
         }
     }

@@ -25,6 +25,27 @@ impl PointGroup {
     pub fn new(origin: Arc<Origin>, table: Arc<SeriesTable>, points: Vec<Point>) -> Self {
         Self { origin, table, points, exemplars: Vec::new() }
     }
+
+    /// Keeps the points for which `keep` says so, which may change them. Exemplars stay with their points, and go with them.
+    pub fn retain_mut(&mut self, mut keep: impl FnMut(&mut Point) -> bool) {
+        if self.exemplars.is_empty() {
+            return self.points.retain_mut(keep);
+        }
+        const GONE: u32 = u32::MAX;
+        let mut places = Vec::with_capacity(self.points.len());
+        let mut next = 0;
+        self.points.retain_mut(|point| {
+            let kept = keep(point);
+            places.push(if kept { next } else { GONE });
+            next += u32::from(kept);
+            kept
+        });
+        self.exemplars.retain_mut(|exemplar| {
+            let place = places.get(exemplar.point as usize).copied().unwrap_or(GONE);
+            exemplar.point = place;
+            place != GONE
+        });
+    }
 }
 
 /// Groups of points in order of arrival, and who waits to hear what became of them.
@@ -129,6 +150,14 @@ impl Batch {
         match self {
             Self::Metrics(batch) => &batch.acks,
             Self::Messages(batch) => &batch.acks,
+        }
+    }
+
+    /// The same, to be changed.
+    pub fn acks_mut(&mut self) -> &mut Acks {
+        match self {
+            Self::Metrics(batch) => &mut batch.acks,
+            Self::Messages(batch) => &mut batch.acks,
         }
     }
 

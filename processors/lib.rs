@@ -3,10 +3,18 @@
 //! Each module is one component and exports its `FACTORY`. What is documented at the top of a module is what
 //! a user of that component needs to know: its keys, their defaults, and what they mean.
 
+mod actions;
+pub mod attributes;
 pub mod batch;
+pub mod cumulativetodelta;
+pub mod deltatocumulative;
+mod editing;
+mod matching;
 pub mod memory_limiter;
 mod outlet;
 pub mod relabel;
+pub mod resource;
+mod routing;
 
 #[cfg(test)]
 mod testing;

@@ -2,12 +2,12 @@
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
 
 use pipeline::channel::{Input, Output, channel_of};
-use pipeline::component::{Build, BuildContext, Factory, Processor, ProcessorContext, Program, Shared};
+use pipeline::component::{Build, BuildContext, Factory, Processor, ProcessorContext, Program, Shared, Signal};
 use pipeline::config::{Node, parse};
 use pipeline::telemetry::Telemetry;
 use pipeline::{
-    Attributes, Batch, Exemplar, Family, MetricBatch, Origin, Part, Point, PointGroup, Resource, Scope, Series,
-    SeriesTable, Source, Value,
+    Acks, Attributes, Batch, Exemplar, Family, MessageBatch, MetricBatch, Origin, Part, Point, PointGroup, Resource,
+    Scope, Series, SeriesTable, Source, Value,
 };
 use std::sync::Arc;
 
@@ -18,7 +18,7 @@ pub(crate) fn context(id: &str) -> BuildContext {
         program: Program { name: "oxidot", version: "0" },
         telemetry: Telemetry::default(),
         shared: Shared::default(),
-        signal: Some(pipeline::component::Signal::Metrics),
+        signal: Some(Signal::Metrics),
     }
 }
 
@@ -60,7 +60,7 @@ impl Running {
     }
 
     /// Sends one batch.
-    pub(crate) async fn send(&self, batch: MetricBatch) {
+    pub(crate) async fn send(&self, batch: impl Into<Batch>) {
         self.input.as_ref().expect("not closed").send(batch).await.unwrap();
     }
 
@@ -123,4 +123,62 @@ pub(crate) fn exemplar(point: u32, time: i64) -> Exemplar {
 /// A group of points.
 pub(crate) fn group(origin: &Arc<Origin>, table: &Arc<SeriesTable>, points: Vec<Point>) -> PointGroup {
     PointGroup::new(Arc::clone(origin), Arc::clone(table), points)
+}
+
+/// A request from its JSON.
+pub(crate) fn request(signal: Signal, json: &serde_json::Value) -> Vec<u8> {
+    otlp::json::to_protobuf(signal, json.to_string().as_bytes()).unwrap()
+}
+
+/// A request as JSON.
+pub(crate) fn json(signal: Signal, request: &[u8]) -> serde_json::Value {
+    serde_json::from_str(&otlp::json::from_protobuf(signal, request).unwrap()).unwrap()
+}
+
+/// The metrics of a request from its JSON.
+pub(crate) fn metrics(json: &serde_json::Value) -> MetricBatch {
+    let taken = otlp::decode::MetricsReader::default().read(&request(Signal::Metrics, json), 0).unwrap();
+    assert_eq!(taken.rejected, otlp::decode::Rejected::default());
+    MetricBatch::new(taken.groups)
+}
+
+/// Traces or logs of a request from its JSON.
+pub(crate) fn messages(signal: Signal, json: &serde_json::Value) -> MessageBatch {
+    let body = request(signal, json);
+    let items = otlp::request::check(signal, &body).unwrap();
+    MessageBatch { signal, body: body.into(), items, acks: Acks::default() }
+}
+
+/// What a processor makes of some batches.
+pub(crate) async fn process(
+    factory: &Factory,
+    yaml: &str,
+    signal: Signal,
+    batches: impl IntoIterator<Item = impl Into<Batch>>,
+) -> (Vec<Batch>, Telemetry) {
+    let context = BuildContext { signal: Some(signal), ..context(factory.type_name) };
+    let running = Running::start(build(factory, yaml, &context), 64);
+    for batch in batches {
+        running.send(batch).await;
+    }
+    (running.finish_any().await, context.telemetry)
+}
+
+/// The folder of shared test material: `OXIDOT_SHARED`, or `shared` beside the workspace. A file of it, or `None` after
+/// printing that the test was skipped.
+pub(crate) fn shared(path: &str) -> Option<serde_json::Value> {
+    use std::io::Write as _;
+    let shared = std::env::var_os("OXIDOT_SHARED").map_or_else(
+        || std::path::PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../shared"),
+        std::path::PathBuf::from,
+    );
+    let full = shared.join(path);
+    match std::fs::read(&full) {
+        Ok(bytes) => Some(serde_json::from_slice(&bytes).unwrap()),
+        Err(error) => {
+            // Unlike eprintln, this is seen without asking for output.
+            writeln!(std::io::stderr(), "skipped: {}: {error}", full.display()).unwrap();
+            None
+        }
+    }
 }

@@ -192,7 +192,8 @@ pub(crate) fn parse_digits(text: &[u8]) -> Result<i64, NumberError> {
 }
 
 /// The number that Go's `ParseFloat` sees in a label value, if any.
-pub(crate) fn parse_label_float(text: &str) -> Option<f64> {
+#[must_use]
+pub fn parse_label_float(text: &str) -> Option<f64> {
     parse_any(text.as_bytes()).ok()
 }
 

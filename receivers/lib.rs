@@ -2,6 +2,8 @@
 
 mod acknowledge;
 pub mod otlp;
+pub mod otlp_json_file;
+mod otlp_requests;
 pub mod prometheus;
 pub mod prometheus_remote_write;
 

@@ -190,6 +190,7 @@ pub fn run(options: Options) -> Result<(), RunError> {
         let result = tokio::select! {
             result = service.run(graph, &mut reloads, &mut signals) => result,
             () = log.keep_reporting() => Ok(()),
+            () = stay_small() => Ok(()),
             () = show(example, &telemetry) => Ok(()),
         };
         result.map_err(|error| RunError::Service(Box::new(error)))
@@ -212,6 +213,26 @@ fn runtime() -> io::Result<tokio::runtime::Runtime> {
         .thread_stack_size(STACK_BYTES)
         .enable_all()
         .build()
+}
+
+/// When the pages that only the start needed are given back: what follows it, such as a first scrape, has run by then.
+const START_IS_OVER: Duration = Duration::from_secs(10);
+/// How often the same is done later: reloads and reconnections are rare, and what runs on costs some 100 µs to map again.
+const RELEASE_EVERY: Duration = Duration::from_secs(600);
+
+/// Keeps code that is not in use out of the resident memory. Never returns.
+async fn stay_small() {
+    let mut pause = START_IS_OVER;
+    loop {
+        tokio::time::sleep(pause).await;
+        pause = RELEASE_EVERY;
+        match tokio::task::spawn_blocking(resident::release_program).await {
+            Ok(Ok(bytes)) => tracing::debug!(bytes, "Pages of the program were given back to the system."),
+            Ok(Err(error)) => tracing::debug!(%error, "Pages of the program cannot be given back to the system."),
+            // The runtime is ending.
+            Err(_) => std::future::pending().await,
+        }
+    }
 }
 
 /// Tells somebody who started the program without a configuration where to look, and what is delivered. Never

@@ -9,8 +9,12 @@
 //! Series come by tables, and most are written by what [`super::table`] knows of a whole one. [`LabelTables::labels`] is for
 //! the others: parts of what travels whole, `target_info`, and what has a label of its origin once more.
 
+mod pieces;
+
 use super::table::{TableKey, WireTable, WireTables};
 use super::translation::Translation;
+pub(crate) use pieces::{Pieces, cut_points, first_label, label_pairs};
+use pieces::interleave;
 use pipeline::{Origin, Series, SeriesTable, Slot};
 use prometheus::remote_write::wire::v1::put_label;
 use std::collections::HashMap;
@@ -29,6 +33,21 @@ pub(super) struct WireOrigin {
 }
 
 impl WireOrigin {
+    /// The origin's slot.
+    pub(super) fn slot(&self) -> Slot {
+        self.slot
+    }
+
+    /// Which set of label names it has.
+    pub(super) fn signature(&self) -> u32 {
+        self.signature
+    }
+
+    /// All labels in wire form.
+    pub(super) fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
     /// Length of all labels.
     #[inline]
     pub(super) fn len(&self) -> usize {
@@ -247,6 +266,7 @@ impl LabelTables {
         ) {
             (Some(Some(s)), Some(Some(o))) => match &s.plan {
                 Plan::Runs { len, runs, .. } => Ok(Pieces {
+                    of: Some(o.slot),
                     series: &s.bytes,
                     origin: &o.bytes,
                     ends: &o.ends,
@@ -297,99 +317,6 @@ impl LabelTables {
             self.pairs.insert(key, bytes.into());
         }
         let bytes = self.pairs.get(&key).ok_or(Untranslatable::Unprepared)?;
-        Ok(Pieces { series: bytes, origin: &[], ends: &[], runs: &[] })
+        Ok(Pieces { of: None, series: bytes, origin: &[], ends: &[], runs: &[] })
     }
-}
-
-/// Labels as pieces of two byte strings.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Pieces<'a> {
-    series: &'a [u8],
-    origin: &'a [u8],
-    ends: &'a [u32],
-    runs: &'a [(u16, u8)],
-}
-
-impl Pieces<'_> {
-    /// Length of all labels in wire form.
-    #[inline]
-    pub(super) fn len(&self) -> usize {
-        self.series.len() + self.origin.len()
-    }
-
-    /// Appends all labels.
-    #[inline]
-    pub(super) fn append_to(&self, out: &mut Vec<u8>) {
-        let (mut in_series, mut in_origin) = (0, 0);
-        for (series_end, labels) in self.runs {
-            let series_end = usize::from(*series_end);
-            let origin_end = self.ends.get(usize::from(*labels).wrapping_sub(1)).map_or(0, |end| *end as usize);
-            out.extend_from_slice(self.series.get(in_series..series_end).unwrap_or(&[]));
-            out.extend_from_slice(self.origin.get(in_origin..origin_end).unwrap_or(&[]));
-            (in_series, in_origin) = (series_end, origin_end);
-        }
-        out.extend_from_slice(self.series.get(in_series..).unwrap_or(&[]));
-    }
-}
-
-/// The plan for these two, or `None` if a name stands on both sides or the plan does not fit.
-fn interleave(series: &[u8], origin: &WireOrigin) -> Option<Plan> {
-    let mut cuts = Vec::new();
-    let mut runs = [(0, 0); MAX_RUNS];
-    if !cut_points(series, origin, &mut cuts) {
-        return None;
-    }
-    runs.get_mut(..cuts.len())?.copy_from_slice(&cuts);
-    Some(Plan::Runs { signature: origin.signature, len: cuts.len() as u8, runs })
-}
-
-/// Where labels of `origin` stand among those of a series: behind how many bytes of these, and how many labels of the
-/// origin are through then. False if a name stands on both sides or the numbers are too large.
-pub(super) fn cut_points(series: &[u8], origin: &WireOrigin, cuts: &mut Vec<(u16, u8)>) -> bool {
-    find_cuts(series, origin, cuts).is_some()
-}
-
-fn find_cuts(series: &[u8], origin: &WireOrigin, cuts: &mut Vec<(u16, u8)>) -> Option<()> {
-    let (mut rest, mut at) = (series, 0usize);
-    let mut origin_start = 0usize;
-    for (i, end) in origin.ends.iter().enumerate() {
-        let end = *end as usize;
-        let (name, _) = first_label(origin.bytes.get(origin_start..end)?)?;
-        while let Some((next, size)) = first_label(rest) {
-            match next.cmp(name) {
-                std::cmp::Ordering::Less => {
-                    at += size;
-                    rest = rest.get(size..)?;
-                }
-                std::cmp::Ordering::Equal => return None,
-                std::cmp::Ordering::Greater => break,
-            }
-        }
-        let cut = (u16::try_from(at).ok()?, u8::try_from(i + 1).ok()?);
-        match cuts.last_mut() {
-            Some(last) if last.0 == cut.0 => *last = cut,
-            _ => cuts.push(cut),
-        }
-        origin_start = end;
-    }
-    Some(())
-}
-
-/// The name of the first encoded label and the size of that label, both as [`put_label`] wrote them.
-fn first_label(bytes: &[u8]) -> Option<(&[u8], usize)> {
-    let (body_len, head) = length(bytes.get(1..)?)?;
-    let body = bytes.get(1 + head..1 + head + body_len)?;
-    let (name_len, name_head) = length(body.get(1..)?)?;
-    Some((body.get(1 + name_head..1 + name_head + name_len)?, 1 + head + body_len))
-}
-
-fn length(bytes: &[u8]) -> Option<(usize, usize)> {
-    let mut value = 0usize;
-    for (i, byte) in bytes.iter().enumerate().take(5) {
-        value |= usize::from(byte & 0x7f) << (7 * i);
-        if byte & 0x80 == 0 {
-            return Some((value, i + 1));
-        }
-    }
-    None
 }

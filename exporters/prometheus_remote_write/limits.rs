@@ -4,7 +4,7 @@
 //! The numbers are those of Amazon Managed Service for Prometheus ("quotas", all of them per workspace), and so are the reasons
 //! that samples are counted under: its CloudWatch metric `DiscardedSamples` has the same.
 
-use super::labels::Pieces;
+use super::labels::{Pieces, label_pairs as pairs};
 use super::metrics::Metrics;
 use pipeline::config::GoDuration;
 use serde::Deserialize;
@@ -16,12 +16,14 @@ use tokio::time::Instant;
 const TOO_MANY_LABELS: &str = "max_label_names_per_series";
 /// Longer than all labels of a series may be together.
 const LABELS_TOO_LONG: &str = "label_value_too_long";
-/// Older than samples may be.
-pub(super) const TOO_OLD: &str = "greater_than_max_sample_age";
+/// Older than samples may be for the store.
+const TOO_OLD: &str = "greater_than_max_sample_age";
+/// Older than samples may be by `sample_age_limit` (Prometheus' name for it).
+const OVER_AGE: &str = "too_old";
 
-/// What may still wait to be compressed when a request is looked at: a window of 64 KiB and the series that filled it,
-/// at the worst that snappy makes of them.
-const UNPACKED: usize = 90_000;
+/// What is kept free of a request's bytes for the series that is added last, and for what its numbers are rounded to: a
+/// sixteenth, and not more than the longest series that stores take.
+const LAST_SERIES: usize = 16 * 1024;
 
 /// The fewest bytes that a label takes on the wire: its own tag and length, those of name and value, and a character of the name.
 const SHORTEST_LABEL: usize = 7;
@@ -48,7 +50,7 @@ pub(super) enum LimitsKey {
 pub(super) struct LimitKeys {
     /// `amp` or `none`. Default: what the endpoint says.
     store: Option<String>,
-    /// Bytes of a compressed request. At least 200000, since requests are filled in pieces.
+    /// Bytes of a compressed request. At least 16384.
     max_request_bytes: Option<u64>,
     /// Labels of a series.
     max_labels: Option<u64>,
@@ -75,6 +77,8 @@ pub(super) struct StoreLimits {
     pub(super) label_bytes: Option<usize>,
     /// Age of a sample.
     pub(super) sample_age: Option<Duration>,
+    /// Whether that is the configuration's wish rather than the store's limit.
+    age_is_own: bool,
     /// Whether the store has no use for exemplars.
     without_exemplars: bool,
 }
@@ -87,12 +91,26 @@ impl StoreLimits {
         labels: Some(150),
         label_bytes: Some(7 << 10),
         sample_age: Some(Duration::from_secs(3600)),
+        age_is_own: false,
         without_exemplars: true,
     };
 
     /// Compressed bytes at which a request is full, so that it stays below its limit with what is not compressed yet.
     pub(super) fn packed_bytes(&self) -> usize {
-        self.request_bytes.map_or(usize::MAX, |bytes| bytes.saturating_sub(UNPACKED).max(1))
+        self.request_bytes.map_or(usize::MAX, |bytes| bytes.saturating_sub((bytes / 16).min(LAST_SERIES)).max(1))
+    }
+
+    /// Sends nothing that is older than this.
+    pub(super) fn limit_age(&mut self, age: Duration) {
+        if self.sample_age.is_none_or(|own| age < own) {
+            self.sample_age = Some(age);
+            self.age_is_own = true;
+        }
+    }
+
+    /// The reason under which samples are counted that are too old.
+    pub(super) fn age_reason(&self) -> &'static str {
+        if self.age_is_own { OVER_AGE } else { TOO_OLD }
     }
 
     /// Whether exemplars are sent unless the configuration says so.
@@ -124,8 +142,8 @@ impl LimitsKey {
         limits.labels = number(keys.max_labels, limits.labels);
         limits.label_bytes = number(keys.max_label_bytes, limits.label_bytes);
         limits.sample_age = keys.max_sample_age.map_or(limits.sample_age, |age| Some(age.to_std()));
-        if limits.request_bytes.is_some_and(|bytes| bytes < 200_000) {
-            return Err(("limits::max_request_bytes", "max_request_bytes must be at least 200000".to_owned()));
+        if limits.request_bytes.is_some_and(|bytes| bytes < 16_384) {
+            return Err(("limits::max_request_bytes", "max_request_bytes must be at least 16384".to_owned()));
         }
         Ok(limits)
     }
@@ -164,10 +182,11 @@ impl Guard {
     /// Counts a point that is too old.
     #[cold]
     pub(super) fn too_old(&mut self, metrics: &Metrics, time: i64, name: &str) {
-        metrics.dropped(TOO_OLD, 1);
-        let Some(samples) = self.is_to_tell(TOO_OLD) else { return };
+        let reason = self.limits.age_reason();
+        metrics.dropped(reason, 1);
+        let Some(samples) = self.is_to_tell(reason) else { return };
         tracing::warn!(
-            reason = TOO_OLD,
+            reason,
             metric = name,
             time_ms = time / 1_000_000,
             max_age_s = self.limits.sample_age.map(|age| age.as_secs()),
@@ -217,31 +236,6 @@ impl Guard {
         told.at = now;
         Some(std::mem::replace(&mut told.since, 1))
     }
-}
-
-/// Names and values of encoded labels.
-fn pairs(mut bytes: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
-    std::iter::from_fn(move || {
-        let (label, rest) = field(bytes)?;
-        bytes = rest;
-        let (name, rest) = field(label)?;
-        Some((name, field(rest).map_or(&[] as &[u8], |(value, _)| value)))
-    })
-}
-
-/// The content of a length-delimited field, and what follows it.
-fn field(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
-    let mut rest = bytes.get(1..)?;
-    let mut len = 0_usize;
-    for shift in (0..35).step_by(7) {
-        let (byte, after) = rest.split_first()?;
-        rest = after;
-        len |= usize::from(byte & 0x7f) << shift;
-        if byte & 0x80 == 0 {
-            return rest.split_at_checked(len);
-        }
-    }
-    None
 }
 
 /// The beginning of a series as people write it.

@@ -5,6 +5,7 @@ use super::encode::{Contents, Request};
 use super::translation::Translation;
 use pipeline::{Acks, Family, FamilyKind, MetricBatch, SeriesTable, Slot};
 use prometheus::remote_write::SnappyBlockWriter;
+use prometheus::remote_write::protocol::ProtocolVersion;
 use prometheus::remote_write::wire::MetricType;
 use prometheus::remote_write::wire::v1::put_metadata;
 use prometheus::translate::UnitNamer;
@@ -80,10 +81,18 @@ impl Metadata {
 fn seal(writer: &mut SnappyBlockWriter, generation: u64) -> Option<Request> {
     let mut body = Vec::new();
     writer.finish(&mut body).ok()?;
-    Some(Request { body: body.into(), contents: Contents::default(), acks: Acks::default(), shard: 0, generation })
+    Some(Request {
+        body: body.into(),
+        version: ProtocolVersion::V1,
+        contents: Contents::default(),
+        acks: Acks::default(),
+        shard: 0,
+        generation,
+    })
 }
 
-fn metric_type(family: &Family) -> MetricType {
+/// The type that Prometheus has for a family.
+pub(super) fn metric_type(family: &Family) -> MetricType {
     match family.kind {
         FamilyKind::Unknown => MetricType::Unknown,
         FamilyKind::Gauge => MetricType::Gauge,

@@ -6,6 +6,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::encode::Contents;
+use prometheus::remote_write::protocol::Written;
 use super::shards::Progress;
 
 /// The reason of points that are lost because the program ends.
@@ -24,6 +25,8 @@ pub(super) struct Metrics {
     written_exemplars: Counter,
     sent_bytes: Counter,
     retries: Counter,
+    taken_apart: Counter,
+    fallbacks: Counter,
     send_seconds: Distribution,
     newest_sent: Gauge,
     dropped: Mutex<HashMap<&'static str, Counter>>,
@@ -46,6 +49,8 @@ impl Metrics {
             written_exemplars: detail("written_exemplars", "Exemplars that the store has accepted."),
             sent_bytes: detail("sent_bytes", "Compressed bytes of accepted requests."),
             retries: detail("retries", "Attempts after the first one."),
+            taken_apart: detail("split_requests", "Requests that were sent in parts, since the store did not take them whole."),
+            fallbacks: detail("fallbacks", "Times that the store was found not to know remote write 2.0."),
             send_seconds: telemetry.distribution(
                 "otelcol_exporter_prometheusremotewrite_send_seconds",
                 "Seconds that one attempt took.",
@@ -127,6 +132,22 @@ impl Metrics {
         self.retries.inc();
     }
 
+    pub(super) fn taken_apart(&self) {
+        self.taken_apart.inc();
+    }
+
+    pub(super) fn fell_back(&self) {
+        self.fallbacks.inc();
+    }
+
+    /// Counts what a store has written of a request that it has refused.
+    pub(super) fn partly_sent(&self, points: u64, written: &Written) {
+        self.sent_points.add(points);
+        self.written_samples.add(written.samples);
+        self.written_histograms.add(written.histograms);
+        self.written_exemplars.add(written.exemplars);
+    }
+
     pub(super) fn attempt(&self, seconds: f64) {
         self.send_seconds.observe(seconds);
     }
@@ -139,7 +160,7 @@ impl Metrics {
         self.written_exemplars.add(contents.exemplars);
         self.sent_bytes.add(bytes as u64);
         let newest = contents.newest_ms as f64 / 1000.0;
-        if newest > self.newest_sent.get() {
+        if contents.newest_ms > i64::MIN && newest > self.newest_sent.get() {
             self.newest_sent.set(newest);
         }
     }

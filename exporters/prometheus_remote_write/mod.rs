@@ -1,4 +1,4 @@
-//! `prometheusremotewrite`: delivers metrics to any store that speaks Prometheus remote write 1.0.
+//! `prometheusremotewrite`: delivers metrics to any store that speaks Prometheus remote write, 1.0 or 2.0.
 //!
 //! Points are encoded as they arrive ([`encode`]), spread over shards by series, and sent one request per
 //! shard at a time ([`shards`], [`send`]). A store that fails is asked again with growing intervals; what
@@ -17,6 +17,7 @@ mod table;
 #[cfg(test)]
 mod tests;
 mod translation;
+mod v2;
 mod whole;
 
 use async_trait::async_trait;
@@ -31,8 +32,9 @@ use net::client::{Credentials, HttpClient};
 use pipeline::AckOutcome;
 use pipeline::component::{Build, BuildContext, ComponentError, Exporter, ExporterContext, Factory, Signal, Stability};
 use pipeline::config::{ConfigErrors, Node};
-use send::Sender;
-use shards::Shards;
+use prometheus::remote_write::protocol::ProtocolVersion;
+use send::{Sender, Size, Spoken};
+use shards::{Adaptation, Shards};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
@@ -49,9 +51,6 @@ pub const FACTORY: Factory = Factory {
     validate,
     build: Build::Exporter(build),
 };
-
-/// How often the number of shards is looked at.
-const ADAPT_EVERY: Duration = Duration::from_secs(5);
 
 fn validate(node: &Node) -> Result<(), ConfigErrors> {
     validate_as(Dialect::Plain, node)
@@ -126,11 +125,14 @@ impl Exporter for RemoteWrite {
             client,
             endpoint: self.config.endpoint.clone(),
             shown_endpoint: self.shown_endpoint.clone(),
-            headers: send::headers(&format!("{}/{}", program.name, program.version)),
+            user_agent: format!("{}/{}", program.name, program.version),
             retry: self.config.retry,
             auth,
-            max_age: self.config.store.sample_age,
+            store: self.config.store,
             metrics: Arc::clone(&self.metrics),
+            spoken: Spoken::new(self.config.version),
+            size: Size::default(),
+            escape_names: !self.config.translation.metric_namer.strategy.escapes(),
         }));
         Ok(())
     }
@@ -143,19 +145,18 @@ impl Exporter for RemoteWrite {
         self.metrics.watch(shards.progress(), self.config.queue.requests);
         let linger = self.config.linger;
         let translation = Arc::new(self.config.translation);
+        let metrics = Arc::clone(&self.metrics);
+        let encoder = Encoder::new(Arc::clone(&translation), self.config.limits, metrics, Guard::new(self.config.store));
         let mut running = Running {
-            encoder: Encoder::new(
-                Arc::clone(&translation),
-                self.config.limits,
-                Arc::clone(&self.metrics),
-                Guard::new(self.config.store),
-            ),
+            encoder,
+            escaped: Arc::new(translation.escaping()),
             translation,
             metadata: self.config.send_metadata.then(metadata::Metadata::default),
-            max_shards: self.config.queue.shards,
-            calm_since: Instant::now(),
-            adapted: Instant::now(),
+            adaptation: Adaptation::new(self.config.queue.shards),
+            packed_bytes: self.config.limits.packed_bytes,
+            sender,
         };
+        running.encoder.spread_over(running.adaptation.first());
         let mut stop = context.stop.clone();
         tokio::select! {
             () = running.run(&mut context, &mut shards, linger) => {}
@@ -175,11 +176,14 @@ impl Exporter for RemoteWrite {
 struct Running {
     encoder: Encoder,
     translation: Arc<Translation>,
+    /// The same with names that version 1.0 allows, for a store that does not know the version whose names are wanted.
+    escaped: Arc<Translation>,
+    /// Families to tell of in requests of their own (version 1.0).
     metadata: Option<metadata::Metadata>,
-    max_shards: usize,
-    /// Since when there is no backlog.
-    calm_since: Instant,
-    adapted: Instant,
+    adaptation: Adaptation,
+    /// The most compressed bytes of a request by the configuration.
+    packed_bytes: usize,
+    sender: Arc<Sender>,
 }
 
 impl Running {
@@ -189,8 +193,9 @@ impl Running {
             tokio::select! {
                 batch = context.input.recv() => match batch {
                     Some(batch) => {
+                        self.heed_the_store();
                         if let Some(metadata) = &mut self.metadata {
-                            metadata.note(&batch, &self.translation);
+                            metadata.note(&batch, self.encoder.translation());
                         }
                         self.encoder.encode(batch);
                     }
@@ -207,8 +212,10 @@ impl Running {
     }
 
     async fn hand_over(&mut self, shards: &Shards) {
-        if let Some(metadata) = &mut self.metadata {
-            for request in metadata.due(&self.translation, self.encoder.generation()) {
+        if let Some(metadata) = &mut self.metadata
+            && self.encoder.version() == ProtocolVersion::V1
+        {
+            for request in metadata.due(self.encoder.translation(), self.encoder.generation()) {
                 shards.enqueue(request).await;
             }
         }
@@ -231,26 +238,25 @@ impl Running {
         }
     }
 
-    /// Uses more shards when requests wait although the store accepts them, fewer when none has waited for
-    /// a minute.
+    /// Encodes as the store is known to want it.
+    fn heed_the_store(&mut self) {
+        let version = self.sender.spoken.now();
+        let translation = match version {
+            ProtocolVersion::V1 => &self.escaped,
+            ProtocolVersion::V2 => &self.translation,
+        };
+        self.encoder.speak(version, translation);
+        self.encoder.limit_packed_bytes(self.sender.size.limit(self.packed_bytes));
+    }
+
+    /// Uses as many shards as the backlog and the store ask for.
     fn adapt(&mut self, shards: &Shards) {
-        if self.adapted.elapsed() < ADAPT_EVERY {
-            return;
+        if let Some(wanted) = self.adaptation.due(self.encoder.active(), shards.progress()) {
+            self.encoder.spread_over(wanted);
         }
-        self.adapted = Instant::now();
-        let active = self.encoder.active();
-        let progress = shards.progress();
-        let backlog = progress.waiting() > 2 * active;
-        if backlog {
-            self.calm_since = Instant::now();
+        if self.adaptation.has_looked() {
+            self.encoder.publish();
         }
-        if backlog && !progress.is_retrying() && active < self.max_shards {
-            self.encoder.spread_over((active * 2).min(self.max_shards));
-        } else if active > 1 && self.calm_since.elapsed() > Duration::from_secs(60) {
-            self.encoder.spread_over(active / 2);
-            self.calm_since = Instant::now();
-        }
-        self.encoder.publish();
     }
 }
 

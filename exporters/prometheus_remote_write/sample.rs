@@ -54,6 +54,12 @@ impl Timestamp {
         usize::from(self.sample_len)
     }
 
+    /// The timestamp field: tag and number, or nothing for zero.
+    #[inline]
+    pub(super) fn stamp(&self) -> &[u8] {
+        self.sample.get(11..usize::from(self.sample_len)).unwrap_or(&[])
+    }
+
     /// The sample at this time whose value has these bits, and some bytes more.
     #[inline]
     pub(super) fn sample_of(&self, bits: u64) -> [u8; SAMPLE_MAX] {

@@ -12,13 +12,19 @@ use pipeline::{
     Source, Value,
 };
 use prometheus::remote_write::snappy::decode_block;
-use prometheus::remote_write::wire::{DecodeLimits, FamilyMetadata, Rejection, TimeSeries, WriteVisitor, decode_v1};
+use prometheus::remote_write::protocol::ProtocolVersion;
+use prometheus::remote_write::wire::{
+    DecodeLimits, FamilyMetadata, Rejection, TimeSeries, WriteVisitor, decode_v1, decode_v2,
+};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 mod delivery;
 mod encoding;
+mod parts;
+mod sharding;
 mod settings;
+mod version2;
 
 /// Labels in the order sent.
 type LabelPairs = Vec<(String, String)>;
@@ -59,7 +65,10 @@ pub(super) fn received(requests: &[Request]) -> Received {
     for request in requests {
         let mut raw = Vec::new();
         decode_block(&request.body, 1 << 30, &mut raw).unwrap();
-        decode_v1(&raw, &DecodeLimits::default(), &mut all).unwrap();
+        match request.version {
+            ProtocolVersion::V1 => decode_v1(&raw, &DecodeLimits::default(), &mut all).unwrap(),
+            ProtocolVersion::V2 => decode_v2(&raw, &DecodeLimits::default(), &mut all).unwrap(),
+        }
     }
     all
 }
@@ -72,7 +81,11 @@ pub(super) fn config(keys: &str) -> Config {
 pub(super) fn encoder(keys: &str) -> Encoder {
     let config = config(keys);
     let metrics = Arc::new(Metrics::new(&Telemetry::default(), "prometheusremotewrite", "test"));
-    Encoder::new(Arc::new(config.translation), config.limits, metrics, limits::Guard::new(config.store))
+    let translation = Arc::new(config.translation);
+    let mut encoder =
+        Encoder::new(Arc::clone(&translation), config.limits, metrics, limits::Guard::new(config.store));
+    encoder.speak(config.version, &translation);
+    encoder
 }
 
 pub(super) fn encode(encoder: &mut Encoder, batch: MetricBatch) -> Received {

@@ -6,7 +6,7 @@ use pipeline::{Attributes, Family, FamilyKind, Origin, Part, Series, Source};
 use prometheus::number::format_shortest_decimal;
 use prometheus::translate::label_set::{LabelRules, ScopeInfo, label_set};
 use prometheus::translate::target_info::{TargetInfoRules, target_info_labels};
-use prometheus::translate::{MetricNamer, NamedKind, attribute_texts, text_pairs};
+use prometheus::translate::{LabelNamer, MetricNamer, NamedKind, attribute_texts, text_pairs};
 use std::borrow::Cow;
 use std::sync::Arc;
 
@@ -14,7 +14,7 @@ use std::sync::Arc;
 pub(super) type LabelList = Vec<(String, String)>;
 
 /// The rules of one exporter.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Translation {
     /// Names of metrics that came by OTLP, and of scraped ones unless they are kept.
     pub(super) metric_namer: MetricNamer,
@@ -25,11 +25,26 @@ pub(super) struct Translation {
     /// Whether scraped series say which receiver scraped them (`otel_scope_name`).
     pub(super) scraped_scope_info: bool,
     pub(super) send_exemplars: bool,
+    /// Whether native histograms are sent at all.
+    pub(super) send_native_histograms: bool,
+    /// Whether histograms with explicit bounds are sent as native ones that list them (version 2.0).
+    pub(super) listed_bounds: bool,
+    /// Whether type, help and unit go with each series (version 2.0).
+    pub(super) send_metadata: bool,
     pub(super) target_info: bool,
     pub(super) target_info_rules: TargetInfoRules,
 }
 
 impl Translation {
+    /// The same with names that remote write 1.0 allows.
+    pub(super) fn escaping(&self) -> Self {
+        let strategy = self.metric_namer.strategy.escaping();
+        let mut escaping = self.clone();
+        escaping.metric_namer.strategy = strategy;
+        escaping.labels.namer = escaping.labels.namer.map(|_| LabelNamer::remote_write(strategy));
+        escaping
+    }
+
     /// Whether series of this source go out under the names they came with.
     pub(super) fn keeps_names(&self, source: Source) -> bool {
         match source {

@@ -4,7 +4,7 @@
 use pipeline::value::ExponentialBuckets;
 use pipeline::{Exemplar, ExponentialHistogram, FamilyKind, Histogram, Part, Series, Slot, Summary, Value};
 use prometheus::number::format_shortest_decimal;
-use prometheus::remote_write::wire::{self, BucketSpan, Buckets, HistogramCount, NativeHistogram};
+use prometheus::remote_write::wire::{self, BucketSpan, Buckets, CUSTOM_BUCKETS, HistogramCount, NativeHistogram};
 use prometheus::translate::attribute_text;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -46,13 +46,18 @@ pub(super) fn is_flat(series: &Series) -> bool {
 }
 
 impl SplitSeries {
-    /// What `value` of `series` is sent as.
-    pub(super) fn parts(&mut self, series: &Arc<Series>, value: &Value) -> Parts {
+    /// What `value` of `series` is sent as; histograms with listed bounds as native ones if `lists_bounds`.
+    pub(super) fn parts(&mut self, series: &Arc<Series>, value: &Value, lists_bounds: bool) -> Parts {
         let samples = match value {
+            Value::Histogram(histogram) if lists_bounds && !histogram.bucket_counts.is_empty() => {
+                // A later marker is one for the whole of it.
+                self.0.remove(&series.slot());
+                return listed(histogram);
+            }
             Value::Histogram(histogram) => histogram_samples(series, histogram),
             Value::Summary(summary) => summary_samples(series, summary),
             Value::ExponentialHistogram(histogram) => return native(histogram),
-            Value::NoRecordedValue => return self.stale(series),
+            Value::NoRecordedValue => return self.stale(series, lists_bounds),
             Value::Float(_) | Value::Int(_) => return Parts::Unsendable("invalid_value"),
         };
         let known = self.0.get(&series.slot());
@@ -68,8 +73,10 @@ impl SplitSeries {
         Parts::Samples(samples)
     }
 
-    fn stale(&mut self, series: &Arc<Series>) -> Parts {
-        if matches!(series.family.kind, FamilyKind::ExponentialHistogram { .. }) {
+    fn stale(&mut self, series: &Arc<Series>, lists_bounds: bool) -> Parts {
+        let lists_bounds = lists_bounds && !matches!(series.family.kind, FamilyKind::Summary);
+        let whole = matches!(series.family.kind, FamilyKind::ExponentialHistogram { .. });
+        if whole || (lists_bounds && !self.0.contains_key(&series.slot())) {
             let stale =
                 NativeHistogram { count: Some(HistogramCount::Int(0)), sum: STALE, ..NativeHistogram::default() };
             return Parts::Native(Box::new(stale));
@@ -107,6 +114,24 @@ fn summary_samples(series: &Arc<Series>, summary: &Summary) -> Vec<(Arc<Series>,
     samples
 }
 
+/// A histogram with explicit bounds as a native one that lists them.
+fn listed(histogram: &Histogram) -> Parts {
+    let mut positive = Buckets::default();
+    let (mut next, mut previous) = (0i64, 0i64);
+    for (index, count) in (0i64..).zip(&histogram.bucket_counts).filter(|(_, count)| **count != 0) {
+        append_bucket(&mut positive, &mut next, &mut previous, (index, i64::try_from(*count).unwrap_or(i64::MAX)));
+    }
+    Parts::Native(Box::new(NativeHistogram {
+        count: Some(HistogramCount::Int(histogram.count)),
+        sum: histogram.sum.unwrap_or_default(),
+        schema: CUSTOM_BUCKETS,
+        zero_count: Some(HistogramCount::Int(0)),
+        positive,
+        custom_values: histogram.bounds.to_vec(),
+        ..NativeHistogram::default()
+    }))
+}
+
 fn native(histogram: &ExponentialHistogram) -> Parts {
     if histogram.scale < MIN_SCHEMA {
         return Parts::Unsendable("exponential_scale_too_small");
@@ -140,30 +165,43 @@ fn buckets(from: &ExponentialBuckets, shift: i32) -> Buckets {
     }
     let mut out = Buckets::default();
     let (mut next, mut previous) = (0i64, 0i64);
-    for (index, count) in merged.into_iter().filter(|(_, count)| *count != 0) {
-        let gap = index - next;
-        match out.spans.last_mut() {
-            Some(span) if gap <= 2 => {
-                for _ in 0..gap {
-                    out.deltas.push(-previous);
-                    previous = 0;
-                }
-                span.length += gap as u32 + 1;
-            }
-            _ => out.spans.push(BucketSpan { offset: gap as i32, length: 1 }),
-        }
-        out.deltas.push(count - previous);
-        (next, previous) = (index + 1, count);
+    for bucket in merged.into_iter().filter(|(_, count)| *count != 0) {
+        append_bucket(&mut out, &mut next, &mut previous, bucket);
     }
     out
+}
+
+/// Appends a bucket: gaps of up to two empty ones are written out, longer ones start a new span. `next` is the index behind
+/// the last bucket, `previous` its count.
+fn append_bucket(out: &mut Buckets, next: &mut i64, previous: &mut i64, (index, count): (i64, i64)) {
+    let gap = index - *next;
+    match out.spans.last_mut() {
+        Some(span) if gap <= 2 => {
+            for _ in 0..gap {
+                out.deltas.push(-*previous);
+                *previous = 0;
+            }
+            span.length += gap as u32 + 1;
+        }
+        _ => out.spans.push(BucketSpan { offset: gap as i32, length: 1 }),
+    }
+    out.deltas.push(count - *previous);
+    (*next, *previous) = (index + 1, count);
 }
 
 /// Labels of an exemplar longer than this, names and values together in characters, are cut down to its
 /// ids (OpenMetrics 1.0).
 const MAX_EXEMPLAR_CHARS: usize = 128;
 
-/// Appends an exemplar to a time series.
+/// Appends an exemplar to a time series of version 1.0.
 pub(super) fn append_exemplar(out: &mut Vec<u8>, exemplar: &Exemplar) {
+    let labels = exemplar_labels(exemplar);
+    let labels = labels.iter().map(|(name, value)| (name.as_bytes(), value.as_bytes()));
+    wire::v1::put_exemplar(out, labels, exemplar.value.as_f64(), exemplar.time / 1_000_000);
+}
+
+/// The labels of an exemplar: its ids, and the others if there is room for all of them.
+pub(super) fn exemplar_labels(exemplar: &Exemplar) -> Vec<(String, String)> {
     let mut labels: Vec<(String, String)> = Vec::new();
     for (name, id) in [("trace_id", &exemplar.trace_id), ("span_id", &exemplar.span_id)] {
         if !id.is_empty() {
@@ -180,6 +218,5 @@ pub(super) fn append_exemplar(out: &mut Vec<u8>, exemplar: &Exemplar) {
     if labels.iter().chain(&others).map(chars).sum::<usize>() <= MAX_EXEMPLAR_CHARS {
         labels.extend(others);
     }
-    let labels = labels.iter().map(|(name, value)| (name.as_bytes(), value.as_bytes()));
-    wire::v1::put_exemplar(out, labels, exemplar.value.as_f64(), exemplar.time / 1_000_000);
+    labels
 }

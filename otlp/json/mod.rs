@@ -43,6 +43,14 @@ pub fn from_protobuf(signal: Signal, body: &[u8]) -> Result<String, DecodeError>
     Ok(out)
 }
 
+/// The signal of a request in JSON, by its first key that is known. `None` for a request without any, such as `{}`.
+///
+/// # Errors
+/// For text that is no object.
+pub fn signal_of(text: &[u8]) -> Result<Option<Signal>, JsonError> {
+    read::signal_of(text)
+}
+
 /// A message of a known type in protobuf, from its JSON.
 ///
 /// # Errors

@@ -7,6 +7,8 @@ use base64::alphabet::{STANDARD, URL_SAFE};
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use serde::de::{self, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
+use pipeline::component::Signal;
+
 use crate::schema::{Field, Kind, Message};
 use crate::wire;
 
@@ -358,4 +360,38 @@ fn hex(text: &str) -> Option<Vec<u8>> {
     }
     let (pairs, _) = text.as_bytes().as_chunks::<2>();
     pairs.iter().map(|[high, low]| u8::try_from(digit(high)? << 4 | digit(low)?).ok()).collect()
+}
+
+/// The signal whose key comes first in an object.
+pub(super) fn signal_of(text: &[u8]) -> Result<Option<Signal>, super::JsonError> {
+    struct KeysVisitor<'f>(&'f mut Option<Signal>);
+
+    impl<'de> Visitor<'de> for KeysVisitor<'_> {
+        type Value = ();
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("an object with resourceMetrics, resourceSpans or resourceLogs")
+        }
+
+        fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+            while let Some(key) = map.next_key::<std::borrow::Cow<'_, str>>()? {
+                let signals = [Signal::Metrics, Signal::Traces, Signal::Logs];
+                *self.0 = signals.into_iter().find(|signal| super::message(*signal).named(&key).is_some());
+                if self.0.is_some() {
+                    // What comes now is read by who reads the signal.
+                    return Err(de::Error::custom("found"));
+                }
+                map.next_value::<IgnoredAny>()?;
+            }
+            Ok(())
+        }
+    }
+
+    let mut found = None;
+    let mut deserializer = serde_json::Deserializer::from_slice(text);
+    let read = deserializer.deserialize_map(KeysVisitor(&mut found)).and_then(|()| deserializer.end());
+    match read {
+        Err(error) if found.is_none() => Err(error.into()),
+        _ => Ok(found),
+    }
 }

@@ -77,3 +77,20 @@ proptest! {
         drop(value_text(&bytes));
     }
 }
+
+#[test]
+fn the_first_known_key_tells_the_signal() {
+    use super::signal_of;
+    for (text, expected) in [
+        (r#"{"resourceMetrics":[]}"#, Some(Signal::Metrics)),
+        (r#"{"resource_spans":[]}"#, Some(Signal::Traces)),
+        (r#" {"x":{"resourceSpans":[1]},"resourceLogs":[{"#, Some(Signal::Logs)),
+        (r#"{}"#, None),
+        (r#"{"x":1}"#, None),
+    ] {
+        assert_eq!(signal_of(text.as_bytes()).unwrap(), expected, "{text}");
+    }
+    for text in ["", "[]", "7", "{\"x\":", "{\"x\":1} y"] {
+        assert!(signal_of(text.as_bytes()).is_err(), "{text}");
+    }
+}

@@ -12,7 +12,7 @@ pub(super) struct Config {
     pub(super) send_batch_size: u32,
     pub(super) send_batch_max_size: u32,
     pub(super) metadata_keys: StringList,
-    metadata_cardinality_limit: u32,
+    pub(super) metadata_cardinality_limit: u32,
 }
 
 impl Default for Config {

@@ -1,7 +1,7 @@
 //! What `batch` counts, under the Collector's names.
 
 use pipeline::component::BuildContext;
-use pipeline::telemetry::{Counter, Distribution};
+use pipeline::telemetry::{Counter, Distribution, Gauge};
 
 /// The Collector's buckets of `batch_send_size`, in items.
 const SIZE_BOUNDS: [f64; 22] = [
@@ -26,6 +26,7 @@ pub(super) struct BatchMetrics {
     by_size: Counter,
     by_timeout: Counter,
     by_awaited: Counter,
+    cardinality: Gauge,
 }
 
 impl BatchMetrics {
@@ -33,15 +34,12 @@ impl BatchMetrics {
         let id = context.id.to_string();
         let labels = [("processor", id.as_str())];
         let telemetry = &context.telemetry;
-        // One batch holds the items of all clients, so there is one combination of metadata.
-        telemetry
-            .gauge(
+        Self {
+            cardinality: telemetry.gauge(
                 "otelcol_processor_batch_metadata_cardinality",
                 "Number of distinct metadata value combinations being processed.",
                 &labels,
-            )
-            .set(1.0);
-        Self {
+            ),
             send_size: telemetry.distribution(
                 "otelcol_processor_batch_batch_send_size",
                 "Number of items in the batches that were sent.",
@@ -64,6 +62,11 @@ impl BatchMetrics {
                 &labels,
             ),
         }
+    }
+
+    /// How many combinations of metadata have something that waits.
+    pub(super) fn combinations(&self, count: usize) {
+        self.cardinality.set(count as f64);
     }
 
     pub(super) fn sent(&self, items: usize, trigger: Trigger) {

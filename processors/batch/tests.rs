@@ -295,3 +295,34 @@ proptest! {
         }
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn clients_are_kept_apart_where_that_is_wanted() {
+    use pipeline::{Acks, Client};
+    let (origin, table) = (origin("j", "i", &[]), table("batch_clients", 1));
+    let of = |tenant: &str, time: i64| {
+        let client = Client::new(None, [("X-Tenant", tenant), ("x-request", &time.to_string())]);
+        let mut batch = MetricBatch::new(vec![group(&origin, &table, vec![point(0, time)])]);
+        batch.acks = Acks::default().from_client(Some(Arc::new(client)));
+        batch
+    };
+    let context = context("batch");
+    let yaml = "timeout: 1s\nmetadata_keys: [X-Tenant]\nmetadata_cardinality_limit: 2";
+    let running = Running::start(build(&FACTORY, yaml, &context), 16);
+    for (tenant, time) in [("a", 1), ("b", 2), ("a", 3), ("c", 4), ("b", 5)] {
+        running.send(of(tenant, time)).await;
+    }
+    let out = running.finish().await;
+    let found: Vec<(String, Vec<i64>, bool)> = out
+        .iter()
+        .map(|batch| {
+            let client = batch.acks.client().unwrap();
+            let tenant = client.metadata("x-tenant").unwrap().join(";");
+            let times = batch.groups().iter().flat_map(|group| group.points.iter().map(|point| point.time)).collect();
+            (tenant, times, client.metadata("x-request").is_some())
+        })
+        .collect();
+    // The third client has no place, and is not held up.
+    let expected = [("c", vec![4], true), ("a", vec![1, 3], false), ("b", vec![2, 5], false)];
+    assert_eq!(found, expected.map(|(tenant, times, all)| (tenant.to_owned(), times, all)));
+}

@@ -1,5 +1,6 @@
 //! Changes to an origin: what rules did to the labels that all series of a target share.
 
+use crate::routing::Edit;
 use pipeline::{AttributeValue, Attributes, AttributesBuilder, Origin, Resource};
 use prometheus::translate::label_set::{INSTANCE, JOB};
 use std::sync::Arc;
@@ -53,17 +54,6 @@ impl OriginEdit {
         self
     }
 
-    /// The origin with these changes; `None` if that is the same one.
-    pub(super) fn apply(&self, origin: &Arc<Origin>) -> Option<Arc<Origin>> {
-        if *self == Self::default() {
-            return None;
-        }
-        let labels = if self.labels.is_empty() { origin.labels.clone() } else { self.relabelled(&origin.labels) };
-        let resource = Resource { attributes: self.identified(&origin.resource.attributes), ..origin.resource.clone() };
-        let edited = Origin::intern(origin.source, resource, origin.scope.clone(), labels);
-        (!Arc::ptr_eq(&edited, origin)).then_some(edited)
-    }
-
     fn relabelled(&self, labels: &Attributes) -> Attributes {
         let mut builder = AttributesBuilder::default();
         let changed = |name: &str| self.labels.iter().any(|(known, _)| **known == *name);
@@ -95,5 +85,17 @@ impl OriginEdit {
             }
         }
         builder.build()
+    }
+}
+
+impl Edit for OriginEdit {
+    fn apply(&self, origin: &Arc<Origin>) -> Option<Arc<Origin>> {
+        if *self == Self::default() {
+            return None;
+        }
+        let labels = if self.labels.is_empty() { origin.labels.clone() } else { self.relabelled(&origin.labels) };
+        let resource = Resource { attributes: self.identified(&origin.resource.attributes), ..origin.resource.clone() };
+        let edited = Origin::intern(origin.source, resource, origin.scope.clone(), labels);
+        (!Arc::ptr_eq(&edited, origin)).then_some(edited)
     }
 }

@@ -1,8 +1,7 @@
 //! What `relabel` counts.
 
-use super::cache::Sizes;
-use super::route::Dropped;
 use crate::outlet::dropped;
+use crate::routing::{Dropped, Sizes};
 use pipeline::component::{BuildContext, Signal};
 use pipeline::telemetry::{Counter, Gauge};
 

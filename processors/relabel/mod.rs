@@ -42,13 +42,9 @@
 //! it. Rules that read `instance` or the resource are applied to each series of each target once. A rule that writes
 //! another `instance` or `job` for each series makes as many resources, which costs memory here and in exporters.
 
-mod cache;
 mod config;
-mod decisions;
 mod edit;
-mod mapping;
 mod metrics;
-mod route;
 mod rules;
 mod verdict;
 mod view;
@@ -56,22 +52,18 @@ mod view;
 #[cfg(test)]
 mod tests;
 
-use self::cache::Cache;
 use self::config::Config;
 use self::metrics::RelabelMetrics;
-use self::route::Dropped;
+use self::verdict::RelabelJudge;
 use crate::outlet::{ItemMetrics, Outlet, OutletMetrics};
+use crate::routing::{Router, SWEEP_INTERVAL};
 use async_trait::async_trait;
+use pipeline::AckOutcome;
 use pipeline::component::{
     Build, BuildContext, ComponentError, Factory, Processor, ProcessorContext, Signal, Stability,
 };
 use pipeline::config::Node;
-use pipeline::{AckOutcome, MetricBatch};
-use std::time::Duration;
 use tokio::time::{MissedTickBehavior, interval};
-
-/// How often ended and idle series are looked for.
-const SWEEP_INTERVAL: Duration = Duration::from_secs(60);
 
 /// Describes and builds the `relabel` processor.
 pub const FACTORY: Factory = Factory {
@@ -89,7 +81,8 @@ fn build(node: &Node, context: &BuildContext) -> Result<Box<dyn Processor>, Comp
     let config = Config::read(node).map_err(|errors| ComponentError::caused("invalid configuration", errors))?;
     let items = ItemMetrics::new(context);
     Ok(Box::new(Relabel {
-        relabeller: Relabeller { cache: Cache::new(config.rules), evaluated: 0 },
+        router: Router::new(RelabelJudge::new(config.rules)),
+        evaluated: 0,
         metrics: RelabelMetrics::new(context),
         outlet: OutletMetrics::new(context, &items),
         items,
@@ -97,7 +90,9 @@ fn build(node: &Node, context: &BuildContext) -> Result<Box<dyn Processor>, Comp
 }
 
 struct Relabel {
-    relabeller: Relabeller,
+    router: Router<RelabelJudge>,
+    /// Evaluations that are counted in the metrics.
+    evaluated: u64,
     metrics: RelabelMetrics,
     items: ItemMetrics,
     outlet: OutletMetrics,
@@ -107,7 +102,7 @@ struct Relabel {
 impl Processor for Relabel {
     async fn run(self: Box<Self>, context: ProcessorContext) -> Result<(), ComponentError> {
         let ProcessorContext { mut input, output } = context;
-        let Self { mut relabeller, metrics, items, outlet } = *self;
+        let Self { mut router, mut evaluated, metrics, items, outlet } = *self;
         let mut outlet: Outlet = outlet.into_outlet(output);
         let mut sweeps = interval(SWEEP_INTERVAL);
         sweeps.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -116,17 +111,18 @@ impl Processor for Relabel {
                 // Sweeps first: under steady traffic there is always another batch.
                 biased;
                 _ = sweeps.tick() => {
-                    relabeller.cache.timed_sweep();
-                    relabeller.report(&metrics);
+                    router.cache.timed_sweep();
+                    metrics.cache(router.cache.sizes(), 0);
                     continue;
                 }
                 received = input.recv() => received,
             };
             let Some(batch) = received else { return Ok(()) };
             items.incoming.add(batch.len() as u64);
-            let (batch, dropped) = relabeller.relabel(batch);
+            let (batch, dropped) = router.lead(batch);
             metrics.dropped(dropped);
-            relabeller.report(&metrics);
+            let total = router.cache.evaluated();
+            metrics.cache(router.cache.sizes(), total - std::mem::replace(&mut evaluated, total));
             if batch.is_empty() {
                 // Nothing is left to wait for.
                 batch.acks.resolve(AckOutcome::Delivered);
@@ -134,37 +130,5 @@ impl Processor for Relabel {
                 outlet.send(batch).await;
             }
         }
-    }
-}
-
-/// Applies the rules to batches.
-#[derive(Debug)]
-struct Relabeller {
-    cache: Cache,
-    /// Evaluations that are counted in the metrics.
-    evaluated: u64,
-}
-
-impl Relabeller {
-    fn relabel(&mut self, batch: MetricBatch) -> (MetricBatch, Dropped) {
-        self.cache.sweep_if_grown();
-        let mut dropped = Dropped::default();
-        // Groups that others share are copied when they are changed; so first see whether they are.
-        if batch.groups().iter().all(|group| self.cache.entry(group).is_unchanged()) {
-            return (batch, dropped);
-        }
-        let (groups, acks) = batch.into_parts();
-        let mut out = Vec::with_capacity(groups.len());
-        for group in groups {
-            let entry = self.cache.entry(&group);
-            route::lead(group, entry, &mut out, &mut dropped);
-        }
-        (MetricBatch::with_acks(out, acks), dropped)
-    }
-
-    fn report(&mut self, metrics: &RelabelMetrics) {
-        let evaluated = self.cache.evaluated();
-        metrics.cache(self.cache.sizes(), evaluated - self.evaluated);
-        self.evaluated = evaluated;
     }
 }

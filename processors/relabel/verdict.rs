@@ -3,8 +3,9 @@
 use super::edit::OriginEdit;
 use super::rules::Rules;
 use super::view::OriginLabels;
+use crate::routing::{DropReason, Judge, Verdict};
 use hashbrown::HashMap;
-use pipeline::{AttributeValue, AttributesBuilder, Family, FamilyKind, Part, Series};
+use pipeline::{AttributeValue, AttributesBuilder, Family, FamilyKind, Origin, Part, Series};
 use prometheus::labels::{Labels, LabelsBuilder, METRIC_NAME};
 use prometheus::translate::label_set::{INSTANCE, JOB};
 use std::sync::Arc;
@@ -12,8 +13,6 @@ use std::sync::Arc;
 /// Origins that look the same to the rules.
 #[derive(Debug)]
 pub(super) struct Projection {
-    /// Distinguishes projections for as long as the processor runs.
-    pub(super) id: u64,
     /// What the rules see of these origins.
     pub(super) labels: OriginLabels,
     /// What the rules make of that alone, without any series. A label that comes out for a series just as it
@@ -22,42 +21,52 @@ pub(super) struct Projection {
 }
 
 impl Projection {
-    pub(super) fn new(id: u64, labels: OriginLabels, rules: &Rules) -> Self {
+    pub(super) fn new(labels: OriginLabels, rules: &Rules) -> Self {
         let mut base = LabelsBuilder::new();
         labels.fill(&mut base, None);
         rules.rewrite(&mut base);
-        Self { id, base: base.build(), labels }
+        Self { base: base.build(), labels }
     }
 }
 
-/// Why a point does not go on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum DropReason {
-    /// A rule says so.
-    Rule,
-    /// The rules left no name.
-    Nameless,
-    /// The point's series is not in its table: a defect of its receiver.
-    UnknownSeries,
+/// The rules as what decides about series.
+#[derive(Debug)]
+pub(super) struct RelabelJudge {
+    rules: Rules,
+    evaluator: Evaluator,
 }
 
-/// What the rules make of a series.
-#[derive(Clone, Debug)]
-pub(super) enum Verdict {
-    /// It is dropped.
-    Drop(DropReason),
-    /// It goes on.
-    Keep {
-        /// At the origin that these changes lead to.
-        edit: Arc<OriginEdit>,
-        /// As this series; `None` if it is the same.
-        series: Option<Arc<Series>>,
-    },
+impl RelabelJudge {
+    pub(super) fn new(rules: Rules) -> Self {
+        Self { rules, evaluator: Evaluator::default() }
+    }
+}
+
+impl Judge for RelabelJudge {
+    type View = OriginLabels;
+    type Projection = Projection;
+    type Edit = OriginEdit;
+
+    fn view(&self, origin: &Origin) -> OriginLabels {
+        OriginLabels::of(origin, |name| self.rules.touch(name))
+    }
+
+    fn project(&self, view: &OriginLabels) -> Projection {
+        Projection::new(view.clone(), &self.rules)
+    }
+
+    fn judge(&mut self, projection: &Projection, series: &Series) -> Verdict<OriginEdit> {
+        self.evaluator.evaluate(&self.rules, projection, series)
+    }
+
+    fn finish_table(&mut self) {
+        self.evaluator.families = Families::default();
+    }
 }
 
 /// Applies rules to series. Holds what it needs again for the next one.
 #[derive(Debug, Default)]
-pub(super) struct Evaluator {
+struct Evaluator {
     before: LabelsBuilder,
     after: LabelsBuilder,
     attributes: AttributesBuilder,
@@ -67,7 +76,7 @@ pub(super) struct Evaluator {
 
 impl Evaluator {
     /// Applies the rules to `series` at an origin that looks like `projection`.
-    pub(super) fn evaluate(&mut self, rules: &Rules, projection: &Projection, series: &Series) -> Verdict {
+    fn evaluate(&mut self, rules: &Rules, projection: &Projection, series: &Series) -> Verdict<OriginEdit> {
         let Self { before, after, attributes, families, same_origin } = self;
         projection.labels.fill(before, Some(series));
         after.clone_from(before);
@@ -103,11 +112,6 @@ impl Evaluator {
             && part == series.part;
         let series = (!same).then(|| Series::intern(family, name, part, attributes));
         Verdict::Keep { edit, series }
-    }
-
-    /// Lets go of what only spares work within one table.
-    pub(super) fn finish_table(&mut self) {
-        self.families = Families::default();
     }
 }
 

@@ -8,6 +8,26 @@ use super::pattern::{self, PatternError};
 /// is a mistake, and 64 MiB are more than any pattern that Prometheus' 1000-fold repeats are used for.
 const COMPILED_LIMIT: usize = 64 << 20;
 
+/// Compiles a translated pattern.
+fn build(pattern: &str, translated: &str) -> Result<Regex, PatternError> {
+    RegexBuilder::new(translated)
+        .size_limit(COMPILED_LIMIT)
+        // Go's limit on nesting; the default is lower.
+        .nest_limit(1000)
+        .build()
+        .map_err(|error| PatternError::from_engine(pattern, &error))
+}
+
+/// A pattern in Go's syntax that matches any part of a text unless it says otherwise, and the names of its groups; the
+/// first group is the whole match.
+///
+/// # Errors
+/// What Go's `regexp.Compile` would say.
+pub fn go_regex(pattern: &str) -> Result<(Regex, Vec<Option<String>>), PatternError> {
+    let translated = pattern::translate_as_it_is(pattern)?;
+    Ok((build(pattern, &translated.pattern)?, translated.group_names))
+}
+
 /// A compiled pattern that has to match a text from beginning to end.
 #[derive(Clone, Debug)]
 pub(super) struct Matcher {
@@ -54,12 +74,7 @@ impl Matcher {
         let shape = match simple_shape(pattern) {
             Some(shape) => shape,
             None => {
-                let regex = RegexBuilder::new(&translated.pattern)
-                    .size_limit(COMPILED_LIMIT)
-                    // Go's limit on nesting; the default is lower.
-                    .nest_limit(1000)
-                    .build()
-                    .map_err(|error| PatternError::from_engine(pattern, &error))?;
+                let regex = build(pattern, &translated.pattern)?;
                 Shape::Regex { regex: Box::new(regex), prefix: required_prefix(pattern).into_boxed_str() }
             }
         };

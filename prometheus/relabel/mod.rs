@@ -15,6 +15,7 @@ mod template;
 use std::collections::BTreeSet;
 
 pub use config::{Action, RelabelConfig, RelabelError};
+pub use matcher::go_regex;
 pub use pattern::PatternError;
 pub use rule::RelabelRule;
 

@@ -43,11 +43,15 @@ const MAX_REPEAT: u32 = 1000;
 
 /// Translates a pattern that has to match a whole text, with `.` matching line feeds.
 pub(super) fn translate(pattern: &str) -> Result<Translated, PatternError> {
-    let whole = format!("^(?s:{pattern})$");
+    translate_as_it_is(&format!("^(?s:{pattern})$"))
+}
+
+/// Translates a pattern that matches any part of a text unless it says otherwise, as Go's `regexp.Compile` takes it.
+pub(super) fn translate_as_it_is(pattern: &str) -> Result<Translated, PatternError> {
     let mut translator = Translator {
-        whole: &whole,
-        rest: &whole,
-        out: String::with_capacity(whole.len() + 8),
+        whole: pattern,
+        rest: pattern,
+        out: String::with_capacity(pattern.len() + 8),
         outer: Vec::new(),
         group: Group::default(),
         group_names: vec![None],

@@ -151,19 +151,40 @@ impl SnappyBlockWriter {
     /// # Errors
     /// [`SnappyError::TooLarge`] when more than [`MAX_RAW_LEN`] bytes were written; they are discarded.
     pub fn finish(&mut self, out: &mut Vec<u8>) -> Result<(), SnappyError> {
-        let len = self.raw_len();
+        Self::finish_all([self], out)
+    }
+
+    /// Appends one block of what all of `writers` hold, one behind the other, and starts their next ones. What repeats
+    /// something names it by its distance, so that pieces keep their meaning wherever they stand.
+    ///
+    /// # Errors
+    /// [`SnappyError::TooLarge`] when more than [`MAX_RAW_LEN`] bytes were written; they are discarded.
+    pub fn finish_all<const N: usize>(mut writers: [&mut Self; N], out: &mut Vec<u8>) -> Result<(), SnappyError> {
+        let len: usize = writers.iter().map(|writer| writer.raw_len()).sum();
         if len > MAX_RAW_LEN {
-            self.clear();
+            writers.iter_mut().for_each(|writer| writer.clear());
             return Err(SnappyError::TooLarge { len });
         }
-        self.write_pending();
-        self.pack_piece(self.window.len());
-        let pieces = self.packed.get(PREFIX_LEN..self.packed_len).unwrap_or_default();
-        out.reserve(varint_len(len as u64) + pieces.len());
+        let mut packed = varint_len(len as u64);
+        for writer in &mut writers {
+            writer.write_pending();
+            writer.pack_piece(writer.window.len());
+            packed += writer.compressed_len();
+        }
+        out.reserve(packed);
         put_varint(out, len as u64);
-        out.extend_from_slice(pieces);
-        self.clear();
+        for writer in writers {
+            out.extend_from_slice(writer.packed.get(PREFIX_LEN..writer.packed_len).unwrap_or_default());
+            writer.clear();
+        }
         Ok(())
+    }
+
+    /// Bytes that the block has at most if it is finished now.
+    #[inline]
+    #[must_use]
+    pub fn compressed_len_bound(&self) -> usize {
+        self.compressed_len() + max_compress_len(self.window.len()) + self.pending.encoded_len_bound()
     }
 
     /// Discards what was written since the last block was finished; keeps the buffers.

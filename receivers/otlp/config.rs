@@ -99,12 +99,6 @@ impl OtlpConfig {
         settings.body_stall = BODY_STALL;
         Ok(settings)
     }
-
-    /// Whether a protocol is asked to hand on metadata.
-    pub fn includes_metadata(&self) -> bool {
-        self.protocols.grpc.0.as_ref().is_some_and(|grpc| grpc.include_metadata)
-            || self.protocols.http.0.as_ref().is_some_and(|http| http.include_metadata)
-    }
 }
 
 /// A path as requests have it: with a slash at its beginning.

@@ -5,12 +5,12 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use http::{HeaderMap, StatusCode};
 use net::server::grpc::{self, GrpcStatus};
-use net::server::{Handler, Request, Response};
+use net::server::{GrpcServerConfig, Handler, Request, Response};
 use otlp::response::Status;
 use pipeline::component::{BuildContext, Signal};
 
-use super::intake::{Encoding, Intake, Refusal};
-use super::metrics::TransportMetrics;
+use super::intake::{Intake, Refusal, client};
+use crate::otlp_requests::{Encoding, TransportMetrics};
 
 /// The services, each with one method, `Export`.
 const SERVICES: [(Signal, &str); 3] = [
@@ -24,12 +24,13 @@ pub(super) struct GrpcHandler {
     intake: Arc<Intake>,
     metrics: TransportMetrics,
     max_message: usize,
+    include_metadata: bool,
 }
 
 impl GrpcHandler {
-    pub(super) fn new(intake: Arc<Intake>, max_message: usize, context: &BuildContext) -> Self {
+    pub(super) fn new(intake: Arc<Intake>, config: &GrpcServerConfig, context: &BuildContext) -> Self {
         let metrics = TransportMetrics::new(&context.telemetry, &context.id.to_string(), "grpc");
-        Self { intake, metrics, max_message }
+        Self { intake, metrics, max_message: config.max_message(), include_metadata: config.include_metadata }
     }
 
     async fn call(&self, request: Request) -> Result<Response, GrpcStatus> {
@@ -43,8 +44,9 @@ impl GrpcHandler {
         if method != "Export" {
             return Err(GrpcStatus::unknown_method(service, method));
         }
+        let client = client(&request, self.include_metadata);
         let message = grpc::message(&request.headers, request.body, self.max_message)?;
-        match self.intake.take(*signal, Encoding::Protobuf, message, &self.metrics).await {
+        match self.intake.take(*signal, Encoding::Protobuf, message, client, &self.metrics).await {
             Ok(partial) => Ok(grpc::reply(&partial.to_protobuf())),
             Err(Refusal::Malformed(why)) => Err(GrpcStatus::not_decoded(&why)),
             Err(Refusal::Status(status)) => Err(of(&status)),

@@ -10,8 +10,8 @@ use otlp::response::{Code, Status};
 use pipeline::component::{BuildContext, Signal};
 
 use super::config::{OtlpHttpConfig, path};
-use super::intake::{Encoding, Intake, Refusal};
-use super::metrics::TransportMetrics;
+use super::intake::{Intake, Refusal, client};
+use crate::otlp_requests::{Encoding, TransportMetrics};
 
 const PROTOBUF: &str = "application/x-protobuf";
 const JSON: &str = "application/json";
@@ -21,6 +21,7 @@ pub(super) struct HttpHandler {
     intake: Arc<Intake>,
     metrics: TransportMetrics,
     paths: [(Signal, String); 3],
+    include_metadata: bool,
 }
 
 impl HttpHandler {
@@ -31,7 +32,7 @@ impl HttpHandler {
             (Signal::Logs, path(config.logs_url_path.as_deref(), "/v1/logs")),
         ];
         let metrics = TransportMetrics::new(&context.telemetry, &context.id.to_string(), "http");
-        Self { intake, metrics, paths }
+        Self { intake, metrics, paths, include_metadata: config.include_metadata }
     }
 }
 
@@ -50,7 +51,8 @@ impl Handler for HttpHandler {
             let text = "415 unsupported media type, supported: [application/json, application/x-protobuf]";
             return plain(StatusCode::UNSUPPORTED_MEDIA_TYPE, text);
         };
-        match self.intake.take(signal, encoding, request.body, &self.metrics).await {
+        let client = client(&request, self.include_metadata);
+        match self.intake.take(signal, encoding, request.body, client, &self.metrics).await {
             Ok(partial) => match encoding {
                 Encoding::Protobuf => Response::with_body(StatusCode::OK, PROTOBUF, partial.to_protobuf()),
                 Encoding::Json => Response::with_body(StatusCode::OK, JSON, partial.to_json(signal)),

@@ -4,16 +4,15 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use bytes::Bytes;
-use otlp::decode::{MetricsReader, Taken};
 use otlp::response::{Code, PartialSuccess, Status};
 use parking_lot::Mutex;
 use pipeline::component::{BuildContext, Signal};
-use pipeline::{Ack, AckOutcome, Acks, Batch, MessageBatch, MetricBatch, Output, SendError};
+use pipeline::{Ack, AckOutcome, Acks, Client, Output, SendError};
 use tokio::sync::{Semaphore, oneshot};
 use tokio::time::Instant;
 
-use super::metrics::{CacheMetrics, TransportMetrics};
 use crate::acknowledge::Acknowledge;
+use crate::otlp_requests::{Decoded, Encoding, RequestReader, TransportMetrics};
 
 /// How long a sender is asked to wait when the pipeline cannot take more: some checks of the memory limiter.
 pub(super) const RETRY_AFTER: Duration = Duration::from_secs(5);
@@ -22,13 +21,6 @@ pub(super) const RETRY_AFTER: Duration = Duration::from_secs(5);
 const MAX_DECODED: usize = 64;
 /// How often requests that cannot be read are reported in the log.
 const REPORT_EVERY: Duration = Duration::from_secs(1);
-
-/// How a body is written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Encoding {
-    Protobuf,
-    Json,
-}
 
 /// Why a request was not taken.
 #[derive(Debug)]
@@ -46,30 +38,19 @@ pub(super) struct Intake {
     acknowledge: Acknowledge,
     /// Set when the receiver runs.
     output: OnceLock<Output>,
-    reader: Arc<Mutex<MetricsReader>>,
-    started: Instant,
+    reader: RequestReader,
     decoding: Semaphore,
     reported: Mutex<Option<Instant>>,
-    _metrics: CacheMetrics,
-}
-
-/// What is sent, and what was left out of it.
-struct Decoded {
-    batch: Batch,
-    rejected: PartialSuccess,
 }
 
 impl Intake {
     pub(super) fn new(context: &BuildContext, acknowledge: Acknowledge) -> Self {
         let id = context.id.to_string();
-        let reader = Arc::new(Mutex::new(MetricsReader::default()));
         Self {
-            _metrics: CacheMetrics::new(&context.telemetry, &id, &reader),
+            reader: RequestReader::new(&context.telemetry, &id),
             id,
             acknowledge,
             output: OnceLock::new(),
-            reader,
-            started: Instant::now(),
             decoding: Semaphore::new(MAX_DECODED),
             reported: Mutex::default(),
         }
@@ -92,9 +73,10 @@ impl Intake {
         signal: Signal,
         encoding: Encoding,
         body: Bytes,
+        client: Option<Client>,
         metrics: &TransportMetrics,
     ) -> Result<PartialSuccess, Refusal> {
-        let (rejected, fate) = self.pass_on(signal, encoding, body, metrics).await?;
+        let (rejected, fate) = self.pass_on(signal, encoding, body, client, metrics).await?;
         let Some(fate) = fate else { return Ok(rejected) };
         match fate.await {
             Ok(AckOutcome::Delivered | AckOutcome::Persisted) => Ok(rejected),
@@ -112,6 +94,7 @@ impl Intake {
         signal: Signal,
         encoding: Encoding,
         body: Bytes,
+        client: Option<Client>,
         metrics: &TransportMetrics,
     ) -> Result<(PartialSuccess, Option<oneshot::Receiver<AckOutcome>>), Refusal> {
         let Some(output) = self.output.get() else { return Err(busy("the receiver is starting")) };
@@ -121,7 +104,7 @@ impl Intake {
             metrics.refused_requests.inc();
             return Err(unavailable(error));
         }
-        let decoded = self.decode(signal, encoding, body).inspect_err(|why| {
+        let decoded = self.reader.read(signal, encoding, body).inspect_err(|why| {
             metrics.malformed_requests.inc();
             self.report("An OTLP request cannot be read and is refused.", signal, why);
         });
@@ -137,12 +120,13 @@ impl Intake {
         }
         let fate = (self.acknowledge == Acknowledge::Durable).then(|| {
             let (ack, fate) = Ack::channel();
-            match &mut batch {
-                Batch::Metrics(batch) => batch.acks = Acks::one(ack),
-                Batch::Messages(batch) => batch.acks = Acks::one(ack),
-            }
+            *batch.acks_mut() = Acks::one(ack);
             fate
         });
+        if let Some(client) = client {
+            let acks = batch.acks_mut();
+            *acks = std::mem::take(acks).from_client(Some(Arc::new(client)));
+        }
         match output.send(batch).await {
             Ok(()) => {
                 metrics.of(signal).accepted.add(items);
@@ -155,27 +139,6 @@ impl Intake {
         }
     }
 
-    fn decode(&self, signal: Signal, encoding: Encoding, body: Bytes) -> Result<Decoded, String> {
-        let body = match encoding {
-            Encoding::Protobuf => body,
-            Encoding::Json => otlp::json::to_protobuf(signal, &body).map_err(|error| error.to_string())?.into(),
-        };
-        if signal != Signal::Metrics {
-            let items = otlp::request::check(signal, &body).map_err(|error| error.to_string())?;
-            let batch = MessageBatch { signal, body, items, acks: Acks::default() };
-            return Ok(Decoded { batch: batch.into(), rejected: PartialSuccess::default() });
-        }
-        let now = u32::try_from(self.started.elapsed().as_secs()).unwrap_or(u32::MAX);
-        let Taken { groups, rejected, .. } = self.reader.lock().read(&body, now).map_err(|error| error.to_string())?;
-        let message = match (rejected.points, rejected.first) {
-            (_, None) => String::new(),
-            (1, Some(first)) => first,
-            (points, Some(first)) => format!("{first} ({points} data points are left out in all)"),
-        };
-        let rejected = PartialSuccess { rejected: rejected.points as u64, message };
-        Ok(Decoded { batch: MetricBatch::new(groups).into(), rejected })
-    }
-
     fn report(&self, what: &'static str, signal: Signal, why: &str) {
         let mut reported = self.reported.lock();
         if reported.is_none_or(|last| last.elapsed() >= REPORT_EVERY) {
@@ -183,6 +146,16 @@ impl Intake {
             tracing::warn!(receiver = self.id, signal = signal.name(), error = why, "{what}");
         }
     }
+}
+
+/// Who sent a request: its address, and the fields of its head if that is wanted. Text only, as metadata is.
+pub(super) fn client(request: &net::server::Request, with_metadata: bool) -> Option<Client> {
+    let address = request.peer.map(|peer| peer.ip());
+    if address.is_none() && !with_metadata {
+        return None;
+    }
+    let fields = request.headers.iter().filter(|_| with_metadata);
+    Some(Client::new(address, fields.filter_map(|(name, value)| Some((name.as_str(), value.to_str().ok()?)))))
 }
 
 fn busy(text: &str) -> Refusal {

@@ -17,7 +17,6 @@ mod config;
 mod grpc;
 mod http;
 mod intake;
-mod metrics;
 #[cfg(test)]
 mod tests;
 
@@ -83,19 +82,13 @@ impl OtlpReceiver {
         let mut protocols = Vec::new();
         if let Some(grpc) = &config.protocols.grpc.0 {
             let settings = config.grpc_settings(grpc, &authenticators).map_err(|error| failed(&error))?;
-            let handler = Arc::new(GrpcHandler::new(Arc::clone(&intake), grpc.max_message(), context));
+            let handler = Arc::new(GrpcHandler::new(Arc::clone(&intake), grpc, context));
             protocols.push(Protocol { name: "grpc", settings: Some(settings), handler, server: None });
         }
         if let Some(http) = &config.protocols.http.0 {
             let settings = config.http_settings(http, &authenticators).map_err(|error| failed(&error))?;
             let handler = Arc::new(HttpHandler::new(Arc::clone(&intake), http, context));
             protocols.push(Protocol { name: "http", settings: Some(settings), handler, server: None });
-        }
-        if config.includes_metadata() {
-            tracing::warn!(
-                receiver = %context.id,
-                "Batches carry no request metadata, so include_metadata has no effect."
-            );
         }
         Ok(Self { intake, protocols })
     }

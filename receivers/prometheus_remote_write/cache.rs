@@ -63,6 +63,7 @@ impl SeriesCache {
 
     /// Reads the labels of a series that has not been seen before, and remembers it.
     pub(super) fn learn(&mut self, key: Key, sent: &TimeSeries<'_>, now: u32) -> Result<Place, LabelsError> {
+        self.families.describe_series(sent, now);
         let Identity { origin, series } = identify(sent, &mut self.families, &mut self.attributes)?;
         Ok(self.pages.insert(key, &origin, series, now))
     }

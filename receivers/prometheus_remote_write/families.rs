@@ -4,7 +4,8 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use pipeline::{Attributes, Family, FamilyKind, Part, Temporality};
-use prometheus::remote_write::wire::{FamilyMetadata, MetricType};
+use prometheus::labels::METRIC_NAME;
+use prometheus::remote_write::wire::{FamilyMetadata, MetricType, TimeSeries};
 use prometheus::translate::unit_word_to_ucum;
 
 /// The most families that are remembered with their metadata. Large Prometheus servers have 20,000; each takes
@@ -65,6 +66,15 @@ impl Families {
         };
         self.known.insert(Arc::clone(&family.name), Known { family: Arc::new(family), described: Some(now) });
         true
+    }
+
+    /// Notes what version 2.0 says of a family with one of its series.
+    pub(super) fn describe_series(&mut self, sent: &TimeSeries<'_>, now: u32) {
+        let Some(metadata) = sent.metadata else { return };
+        let named = sent.labels.iter().find(|(name, _)| *name == METRIC_NAME.as_bytes());
+        let Some((_, name)) = named else { return };
+        let family = if sent.histograms.is_empty() { family_name(name, metadata.kind) } else { name };
+        self.describe(&FamilyMetadata { kind: metadata.kind, family, help: metadata.help, unit: metadata.unit }, now);
     }
 
     /// The family of the float series `name`; `le` and `quantile` are its labels of that name, if it has them.
@@ -163,6 +173,20 @@ impl Families {
             _ => self.learn(Family { name: name.into(), ..described }),
         }
     }
+}
+
+/// The family of the float series `name`, of a family of this kind: its name without the suffix that the kind gives to parts.
+fn family_name(name: &[u8], kind: MetricType) -> &[u8] {
+    let suffixes: &[&[u8]] = match kind {
+        MetricType::Histogram => &[b"_bucket", b"_sum", b"_count", b"_created"],
+        MetricType::GaugeHistogram => &[b"_bucket", b"_gsum", b"_gcount", b"_sum", b"_count"],
+        MetricType::Summary => &[b"_sum", b"_count", b"_created"],
+        MetricType::Counter => &[b"_created"],
+        MetricType::Info => &[b"_info"],
+        MetricType::Unknown | MetricType::Gauge | MetricType::StateSet => &[],
+    };
+    let stripped = suffixes.iter().find_map(|suffix| name.strip_suffix(*suffix));
+    stripped.filter(|base| !base.is_empty()).unwrap_or(name)
 }
 
 /// The attribute in which OTLP keeps the type that Prometheus gave (OpenTelemetry specification,

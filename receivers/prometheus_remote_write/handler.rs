@@ -10,7 +10,7 @@ use net::server::{Handler, Request, Response};
 use parking_lot::Mutex;
 use pipeline::component::Signal;
 use pipeline::{Ack, AckOutcome, Acks, MetricBatch, Output, SendError};
-use prometheus::remote_write::protocol::{ProtocolVersion, Response as Answer, check_content_encoding};
+use prometheus::remote_write::protocol::{ProtocolVersion, Response as Answer, Written, check_content_encoding};
 use prometheus::remote_write::snappy::decode_block;
 use prometheus::remote_write::wire::DecodeLimits;
 use tokio::sync::{Semaphore, oneshot};
@@ -56,6 +56,7 @@ pub(super) struct WriteHandler {
 /// A request's points on their way, and where their fate is learnt if the sender waits for it.
 struct Sent {
     invalid: Option<Answer>,
+    written: Written,
     fate: Option<oneshot::Receiver<AckOutcome>>,
 }
 
@@ -80,30 +81,31 @@ impl WriteHandler {
         drop(self.output.set(output));
     }
 
-    async fn write(&self, request: &Request) -> Answer {
-        if let Err(answer) = check_headers(&request.headers) {
-            return answer;
-        }
-        let sent = match self.pass_on(&request.body).await {
+    /// The answer, and how much was written, which senders of version 2.0 are told.
+    async fn write(&self, version: ProtocolVersion, body: &[u8]) -> (Answer, Written) {
+        let sent = match self.pass_on(version, body).await {
             Ok(sent) => sent,
-            Err(answer) => return answer,
+            Err(answer) => return (answer, Written::default()),
         };
         if let Some(fate) = sent.fate {
-            match fate.await {
-                Ok(AckOutcome::Delivered | AckOutcome::Persisted) => {}
+            let failed = match fate.await {
+                Ok(AckOutcome::Delivered | AckOutcome::Persisted) => None,
                 Ok(AckOutcome::Rejected) => {
-                    return refusal(400, "a destination rejected the samples for good; its own log line says why");
+                    Some(refusal(400, "a destination rejected the samples for good; its own log line says why"))
                 }
                 Ok(AckOutcome::Dropped) | Err(_) => {
-                    return Answer::busy("the samples could not be delivered; send them again", RETRY_AFTER);
+                    Some(Answer::busy("the samples could not be delivered; send them again", RETRY_AFTER))
                 }
+            };
+            if let Some(answer) = failed {
+                return (answer, Written::default());
             }
         }
-        sent.invalid.unwrap_or_else(Answer::written)
+        (sent.invalid.unwrap_or_else(Answer::written), sent.written)
     }
 
     /// Decodes a body and hands its points to the pipeline.
-    async fn pass_on(&self, body: &[u8]) -> Result<Sent, Answer> {
+    async fn pass_on(&self, version: ProtocolVersion, body: &[u8]) -> Result<Sent, Answer> {
         let Some(output) = self.output.get() else {
             return Err(Answer::busy("the receiver is starting", RETRY_AFTER));
         };
@@ -113,14 +115,16 @@ impl WriteHandler {
             self.metrics.refused_requests.inc();
             return Err(unavailable(error));
         }
-        let Taken { groups, points, invalid, metadata_left_out } = self.decode(body)?;
+        let taken = self.decode(version, body)?;
+        let points = taken.points();
+        let Taken { groups, written, invalid, metadata_left_out } = taken;
         self.metrics.failed.add(invalid.points as u64);
         self.metrics.invalid.add(invalid.points as u64);
         self.metrics.lost_exemplars.add(invalid.exemplars as u64);
         self.metrics.metadata_left_out.add(metadata_left_out as u64);
         let invalid = invalid.first.map(|first| self.invalid(&first, invalid.points));
         if points == 0 {
-            return Ok(Sent { invalid, fate: None });
+            return Ok(Sent { invalid, written, fate: None });
         }
         let (batch, fate) = match self.acknowledge {
             Acknowledge::Accepted => (MetricBatch::new(groups), None),
@@ -131,23 +135,23 @@ impl WriteHandler {
         };
         match output.send(batch).await {
             Ok(()) => {
-                self.metrics.accepted.add(points as u64);
-                Ok(Sent { invalid, fate })
+                self.metrics.accepted.add(points);
+                Ok(Sent { invalid, written, fate })
             }
             Err(error) => {
-                self.metrics.refused.add(points as u64);
+                self.metrics.refused.add(points);
                 Err(unavailable(error))
             }
         }
     }
 
-    fn decode(&self, body: &[u8]) -> Result<Taken, Answer> {
+    fn decode(&self, version: ProtocolVersion, body: &[u8]) -> Result<Taken, Answer> {
         let mut plain = self.buffers.lock().pop().unwrap_or_default();
         let now = u32::try_from(self.started.elapsed().as_secs()).unwrap_or(u32::MAX);
         let taken = decode_block(body, MAX_DECOMPRESSED, &mut plain)
             .map_err(|error| Answer::not_decompressed(&error))
             .and_then(|()| {
-                read(&plain, &DecodeLimits::default(), &mut self.cache.lock(), now)
+                read(version, &plain, &DecodeLimits::default(), &mut self.cache.lock(), now)
                     .map_err(|error| Answer::not_decoded(&error))
             });
         if plain.capacity() <= KEPT_BUFFER_SIZE {
@@ -195,25 +199,31 @@ impl Handler for WriteHandler {
             response.headers.insert(ALLOW, HeaderValue::from_static("POST"));
             return response;
         }
-        response(&self.write(&request).await)
+        match check_headers(&request.headers) {
+            Err(answer) => response(&answer),
+            Ok(version) => {
+                let (answer, written) = self.write(version, &request.body).await;
+                let mut response = response(&answer);
+                if version == ProtocolVersion::V2 {
+                    for (name, count) in written.headers() {
+                        response.headers.insert(HeaderName::from_static(name), HeaderValue::from(count));
+                    }
+                }
+                response
+            }
+        }
     }
 }
 
-fn check_headers(headers: &HeaderMap) -> Result<(), Answer> {
+/// The version of the request's message.
+fn check_headers(headers: &HeaderMap) -> Result<ProtocolVersion, Answer> {
     let text = |name: HeaderName| match headers.get(name) {
         // What is no text cannot be what is wanted either.
         Some(value) => Some(value.to_str().unwrap_or("?")),
         None => None,
     };
     check_content_encoding(text(CONTENT_ENCODING)).map_err(|error| Answer::unsupported(&error))?;
-    match ProtocolVersion::from_content_type(text(CONTENT_TYPE)) {
-        Ok(ProtocolVersion::V1) => Ok(()),
-        Ok(ProtocolVersion::V2) => Err(refusal(
-            415,
-            "remote write 2.0 is not supported here: send 1.0 (in Prometheus: protobuf_message: prometheus.WriteRequest)",
-        )),
-        Err(error) => Err(Answer::unsupported(&error)),
-    }
+    ProtocolVersion::from_content_type(text(CONTENT_TYPE)).map_err(|error| Answer::unsupported(&error))
 }
 
 fn unavailable(error: SendError) -> Answer {

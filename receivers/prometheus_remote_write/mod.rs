@@ -1,12 +1,12 @@
-//! The `prometheusremotewrite` receiver: takes what Prometheus servers and agents push by remote write 1.0.
+//! The `prometheusremotewrite` receiver: takes what Prometheus servers and agents push by remote write 1.0 and 2.0.
 //!
 //! `POST /api/v1/write` (or `/api/v1/push`) takes snappy-compressed requests and answers 204 when the pipeline has
 //! the samples; with `acknowledge: durable` when they are delivered or on disk. 400 says what is wrong with a request
 //! that is not worth sending again (what was right in it is taken), 503 with `Retry-After` asks to send it again.
 //!
 //! `job` and `instance` become `service.name` and `service.instance.id` in their exact text; all other labels become
-//! attributes. Types, help and units follow from the metadata that senders write each minute, for series that are
-//! seen for the first time after it.
+//! attributes. Types, help and units follow from the metadata that senders of 1.0 write each minute, for series that are
+//! seen for the first time after it; those of 2.0 write it with each series. Their answers say how much was written.
 
 mod cache;
 mod config;
@@ -45,7 +45,7 @@ const GRACE: Duration = Duration::from_secs(600);
 pub const FACTORY: Factory = Factory {
     type_name: "prometheusremotewrite",
     aliases: &["prometheus_remote_write"],
-    summary: "Takes metrics that Prometheus servers and agents push by remote write 1.0",
+    summary: "Takes metrics that Prometheus servers and agents push by remote write 1.0 and 2.0",
     signals: &[Signal::Metrics],
     stability: Stability::Beta,
     live_update: false,

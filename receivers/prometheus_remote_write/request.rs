@@ -4,9 +4,11 @@ use std::collections::HashMap;
 
 use pipeline::value::{Exemplar, Point};
 use pipeline::{PointGroup, Value};
+use prometheus::remote_write::protocol::{ProtocolVersion, Written};
 use prometheus::remote_write::wire::v1::put_label;
 use prometheus::remote_write::wire::{
     DecodeError, DecodeLimits, FamilyMetadata, Place as At, Rejection, Sample, TimeSeries, WriteVisitor, decode_v1,
+    decode_v2,
 };
 
 use super::cache::{Key, Place, SeriesCache, WaitingExemplar};
@@ -19,12 +21,19 @@ use prometheus::number::STALE_NAN_BITS;
 pub(super) struct Taken {
     /// The points, by page.
     pub(super) groups: Vec<PointGroup>,
-    /// Float samples and histograms in `groups`.
-    pub(super) points: usize,
+    /// What is in `groups`, and exemplars that wait for their sample.
+    pub(super) written: Written,
     /// What was left out, and why.
     pub(super) invalid: Invalid,
     /// Metadata entries for which there was no room.
     pub(super) metadata_left_out: usize,
+}
+
+impl Taken {
+    /// Float samples and histograms in `groups`.
+    pub(super) fn points(&self) -> u64 {
+        self.written.samples + self.written.histograms
+    }
 }
 
 /// Parts of a request that break a rule.
@@ -41,8 +50,9 @@ pub(super) struct Invalid {
 /// Reads a request. `now` is the second on a clock that starts with the cache.
 ///
 /// # Errors
-/// When the bytes are no remote-write 1.0 request; nothing of it is taken then.
+/// When the bytes are no request of this version; nothing of it is taken then.
 pub(super) fn read(
+    version: ProtocolVersion,
     body: &[u8],
     limits: &DecodeLimits,
     cache: &mut SeriesCache,
@@ -57,21 +67,19 @@ pub(super) fn read(
         by_page: Vec::new(),
         expected: Place::default(),
         waiting,
+        encoded: Vec::new(),
         taken: Taken::default(),
     };
-    for (number, field) in Fields::of(body).enumerate() {
-        let others = match field {
-            Field::Plain { labels, encoded, whole } => {
-                if reading.plain(labels, encoded) {
-                    continue;
-                }
-                (whole, Some(labels))
-            }
-            Field::Other(whole) => (whole, None),
-        };
-        reading.full(others.0, others.1, limits).map_err(|error| at_series(error, number))?;
+    let earlier = reading.waiting.len();
+    match reading.all(version, body, limits) {
+        Ok(()) => Ok(reading.finish()),
+        Err(error) => {
+            // Exemplars of earlier requests have nothing to do with it.
+            reading.waiting.truncate(earlier);
+            reading.cache.waiting = reading.waiting;
+            Err(error)
+        }
     }
-    Ok(reading.finish())
 }
 
 /// A page's points while a request is being read.
@@ -92,10 +100,27 @@ struct Reading<'c> {
     by_page: Vec<u32>,
     /// Exemplars whose sample has not come yet, those of earlier requests included.
     waiting: Vec<WaitingExemplar>,
+    /// Labels of the series that is being read, in the form that its key is made of.
+    encoded: Vec<u8>,
     taken: Taken,
 }
 
 impl Reading<'_> {
+    fn all(&mut self, version: ProtocolVersion, body: &[u8], limits: &DecodeLimits) -> Result<(), DecodeError> {
+        if version == ProtocolVersion::V2 {
+            return decode_v2(body, limits, &mut Visitor { reading: self, labels: None });
+        }
+        for (number, field) in Fields::of(body).enumerate() {
+            let (whole, labels) = match field {
+                Field::Plain { labels, encoded, .. } if self.plain(labels, encoded) => continue,
+                Field::Plain { labels, whole, .. } => (whole, Some(labels)),
+                Field::Other(whole) => (whole, None),
+            };
+            self.full(whole, labels, limits).map_err(|error| at_series(error, number))?;
+        }
+        Ok(())
+    }
+
     #[inline]
     fn find(&mut self, key: Key) -> Option<Place> {
         let place = self.cache.find(key, self.expected, self.now)?;
@@ -117,6 +142,8 @@ impl Reading<'_> {
             };
             group.points.push(point(place, &sample));
         }
+        let added = group.points.len() - before;
+        self.taken.written.samples += added as u64;
         true
     }
 
@@ -159,34 +186,40 @@ impl Reading<'_> {
             },
         };
         self.group(place.page).points.extend(sent.samples.iter().map(|sample| point(place, sample)));
+        self.taken.written.samples += sent.samples.len() as u64;
         for histogram in &sent.histograms {
             match native::value(histogram) {
                 Ok(value) => {
                     let time = nanos(histogram.timestamp_ms);
-                    let point = Point { series: place.index, flags: 0, time, start: 0, value };
+                    let start = nanos(histogram.start_timestamp_ms);
+                    let point = Point { series: place.index, flags: 0, time, start, value };
                     self.group(place.page).points.push(point);
+                    self.taken.written.histograms += 1;
                 }
                 Err(error) => self.refuse(1, 0, || error.to_string()),
             }
         }
         for sent in &sent.exemplars {
             match exemplars::exemplar(sent, nanos(sent.timestamp_ms)) {
-                Ok(exemplar) => self.waiting.push(WaitingExemplar { key, since: self.now, exemplar }),
+                Ok(exemplar) => {
+                    self.waiting.push(WaitingExemplar { key, since: self.now, exemplar });
+                    self.taken.written.exemplars += 1;
+                }
                 Err(error) => self.refuse(0, 1, || error.to_string()),
             }
         }
     }
 
-    fn key(&self, sent: &TimeSeries<'_>, labels: Option<&[u8]>) -> Key {
+    fn key(&mut self, sent: &TimeSeries<'_>, labels: Option<&[u8]>) -> Key {
         let histogram = !sent.histograms.is_empty();
         if let Some(labels) = labels {
             return self.cache.key(labels, histogram);
         }
-        let mut encoded = Vec::with_capacity(256);
+        self.encoded.clear();
         for (name, value) in &sent.labels {
-            put_label(&mut encoded, name, value);
+            put_label(&mut self.encoded, name, value);
         }
-        self.cache.key(&encoded, histogram)
+        self.cache.key(&self.encoded, histogram)
     }
 
     fn finish(mut self) -> Taken {
@@ -196,7 +229,6 @@ impl Reading<'_> {
                 continue;
             }
             if let Some((origin, table)) = self.cache.table(group.page) {
-                self.taken.points += group.points.len();
                 self.taken.groups.push(PointGroup { origin, table, points: group.points, exemplars: group.exemplars });
             }
         }
@@ -237,7 +269,8 @@ impl Reading<'_> {
 fn point(place: Place, sample: &Sample) -> Point {
     let value =
         if sample.value.to_bits() == STALE_NAN_BITS { Value::NoRecordedValue } else { Value::Float(sample.value) };
-    Point { series: place.index, flags: 0, time: nanos(sample.timestamp_ms), start: 0, value }
+    let (time, start) = (nanos(sample.timestamp_ms), nanos(sample.start_timestamp_ms));
+    Point { series: place.index, flags: 0, time, start, value }
 }
 
 /// Milliseconds as nanoseconds. What lies beyond the year 2262 becomes that year.

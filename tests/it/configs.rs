@@ -70,6 +70,7 @@ impl Scene {
             .env("OTLP_GRPC_ENDPOINT", format!("127.0.0.1:{}", self.otlp[0]))
             .env("OTLP_HTTP_ENDPOINT", format!("127.0.0.1:{}", self.otlp[1]))
             .env("STORAGE_DIRECTORY", self.directory.path().join("storage"))
+            .env("SPOOL_DIRECTORY", self.directory.path().join("spool"))
             .env("HOSTNAME", "the-host")
             .env("AWS_ACCESS_KEY_ID", "AKIDEXAMPLE")
             .env("AWS_SECRET_ACCESS_KEY", "a-secret-of-nobody")
@@ -132,6 +133,15 @@ impl Scene {
         }
         program.wait_for_line("Traces");
         program.wait_for_line("Logs");
+    }
+
+    /// Sends a delta of 7 from a sum.
+    fn send_delta(&self, start: u128, time: u128) {
+        let body = format!(
+            "{{\"resourceMetrics\":[{{\"scopeMetrics\":[{{\"metrics\":[{{\"name\":\"added\",\"sum\":{{\"isMonotonic\":true,\"aggregationTemporality\":1,\"dataPoints\":[{{\"startTimeUnixNano\":\"{start}\",\"timeUnixNano\":\"{time}\",\"asInt\":\"7\"}}]}}}}]}}]}}]}}"
+        );
+        let answer = http::post(self.otlp[1], "/v1/metrics", "application/json", body.as_bytes()).unwrap();
+        assert_eq!((answer.status, answer.body.as_str()), (200, "{}"));
     }
 
     /// Waits for samples of the target's counter in the store.
@@ -222,6 +232,32 @@ fn check(file: &Path) {
             wait_until("samples in the store", || {
                 scene.store.accepted().with(&["sent_total", "job=\"shop\""]).next().is_some()
             });
+        }
+        "otlp-attributes.yaml" => {
+            scene.send_otlp(&mut program);
+            program.wait_for_line("-> deployment.environment.name: Str(production)");
+            wait_until("samples in the store", || {
+                let samples = scene.store.accepted();
+                samples.with(&["sent_total", "job=\"shop\"", "environment=\"production\""]).next().is_some()
+            });
+        }
+        "otlp-deltas.yaml" => {
+            let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_nanos();
+            scene.send_delta(now - 2_000_000_000, now - 1_000_000_000);
+            scene.send_delta(now - 1_000_000_000, now);
+            wait_until("the sum of both in the store", || {
+                let samples = scene.store.accepted();
+                let mut values = samples.with(&["added_total"]).flat_map(|(_, samples)| samples);
+                values.any(|(_, bits)| f64::from_bits(*bits) == 14.0)
+            });
+            program.wait_for_line("AggregationTemporality: Delta");
+        }
+        "otlp-files.yaml" => {
+            scene.send_otlp(&mut program);
+            wait_until("samples in the store", || {
+                scene.store.accepted().with(&["sent_total", "job=\"shop\""]).next().is_some()
+            });
+            assert!(scene.directory.path().join("spool/out.json").is_file());
         }
         "prometheus-to-remote-write.yaml" => {
             let samples = scene.wait_for_tries(&["job=\"node\""]);

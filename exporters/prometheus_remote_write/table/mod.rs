@@ -146,7 +146,7 @@ impl WireTable {
     }
 
     /// The encoded labels of the series at `index`, unless it stands apart.
-    fn labels(&self, index: u32) -> Option<&[u8]> {
+    pub(super) fn labels(&self, index: u32) -> Option<&[u8]> {
         let entry = self.entry(index).filter(|entry| entry.form != Form::Apart)?;
         self.text_of(entry)
     }

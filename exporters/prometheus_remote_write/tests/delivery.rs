@@ -1,8 +1,7 @@
 //! Delivery: what becomes of requests whose store fails, and in which order series arrive.
 
-use super::super::config::Retry;
-use super::super::send::{jittered, next_interval, parse_retry_after};
-use super::super::{FACTORY, Sender, Shards, limits, send, shards};
+use super::super::send::{Size, Spoken};
+use super::super::{FACTORY, Sender, Shards, limits, shards};
 use super::*;
 use net::auth::Authenticators;
 use net::client::HttpClient;
@@ -12,14 +11,14 @@ use pipeline::component::{Build, BuildContext, ComponentError, ExporterContext, 
 use pipeline::stop::StopSource;
 use pipeline::{Ack, AckOutcome, Acks, Output};
 use std::net::SocketAddr;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::Instant;
 
 /// Far longer than anything here takes: only a test that fails waits for it.
-const PATIENCE: Duration = Duration::from_secs(60);
+pub(super) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// What the store answers to the attempt of this number, after a pause; `None` is no answer at all.
 type Script = fn(usize) -> (Duration, Option<&'static str>);
@@ -28,7 +27,7 @@ type Script = fn(usize) -> (Duration, Option<&'static str>);
 type Seen = (Option<String>, Vec<u8>);
 
 /// A store that answers by a script.
-struct Store {
+pub(super) struct Store {
     address: SocketAddr,
     seen: Arc<Mutex<Vec<Seen>>>,
     task: JoinHandle<()>,
@@ -49,11 +48,11 @@ impl Store {
         Self { address, seen, task }
     }
 
-    fn seen(&self) -> Vec<Seen> {
+    pub(super) fn seen(&self) -> Vec<Seen> {
         self.seen.lock().clone()
     }
 
-    async fn wait_for(&self, attempts: usize) {
+    pub(super) async fn wait_for(&self, attempts: usize) {
         let reached = async {
             while self.seen.lock().len() < attempts {
                 tokio::time::sleep(Duration::from_millis(5)).await;
@@ -99,27 +98,32 @@ async fn converse(stream: TcpStream, seen: Arc<Mutex<Vec<Seen>>>, script: Script
     }
 }
 
-const ACCEPTED: &str = "HTTP/1.1 204 No Content\r\n\r\n";
-const UNAVAILABLE: &str = "HTTP/1.1 503 Service Unavailable\r\nContent-Length: 4\r\n\r\ndown";
-const REJECTED: &str = "HTTP/1.1 400 Bad Request\r\nContent-Length: 12\r\n\r\nout of order";
+pub(super) const ACCEPTED: &str = "HTTP/1.1 204 No Content\r\n\r\n";
+pub(super) const UNAVAILABLE: &str = "HTTP/1.1 503 Service Unavailable\r\nContent-Length: 4\r\n\r\ndown";
+const REJECTED: &str = "HTTP/1.1 400 Bad Request\r\nContent-Length: 11\r\n\r\nBad request";
 
-fn at_once(answer: &'static str) -> (Duration, Option<&'static str>) {
+pub(super) fn at_once(answer: &'static str) -> (Duration, Option<&'static str>) {
     (Duration::ZERO, Some(answer))
 }
 
 /// A running exporter.
-struct Running {
-    telemetry: Telemetry,
+pub(super) struct Running {
+    pub(super) telemetry: Telemetry,
     entry: Option<Entry>,
-    stop: StopSource,
+    pub(super) stop: StopSource,
     task: JoinHandle<Result<(), ComponentError>>,
 }
 
 impl Running {
-    async fn start(store: &Store, keys: &str) -> Self {
+    pub(super) async fn start(store: &Store, keys: &str) -> Self {
+        Self::start_at(store.address, keys).await
+    }
+
+    /// An exporter that sends to this address.
+    pub(super) async fn start_at(address: SocketAddr, keys: &str) -> Self {
         let yaml = format!(
             "endpoint: http://{}/api/v1/write\ntarget_info: {{enabled: false}}\nbatch_send_deadline: 10ms\n{keys}\n",
-            store.address
+            address
         );
         let node = pipeline::config::parse(&yaml, "test.yaml").unwrap();
         let Build::Exporter(build) = FACTORY.build else { panic!("the factory builds exporters") };
@@ -140,38 +144,42 @@ impl Running {
     }
 
     /// Sends a batch of `points` points, and gives the end at which its fate is learnt.
-    async fn send(&self, points: u32) -> tokio::sync::oneshot::Receiver<AckOutcome> {
+    pub(super) async fn send(&self, points: u32) -> tokio::sync::oneshot::Receiver<AckOutcome> {
+        self.send_batch(points_of_one_job(points, 1000)).await
+    }
+
+    /// Sends a batch, and gives the end at which its fate is learnt.
+    pub(super) async fn send_batch(&self, mut batch: MetricBatch) -> tokio::sync::oneshot::Receiver<AckOutcome> {
         let (ack, fate) = Ack::channel();
-        let mut batch = points_of_one_job(points, 1000);
         batch.acks = Acks::one(ack);
         Output::to(vec![self.entry.clone().unwrap()]).send(batch).await.unwrap();
         fate
     }
 
-    fn counted(&self, name: &str) -> f64 {
+    pub(super) fn counted(&self, name: &str) -> f64 {
         self.telemetry.total(&format!("otelcol_exporter_{name}"))
     }
 
-    fn dropped(&self, reason: &str) -> Option<f64> {
+    pub(super) fn dropped(&self, reason: &str) -> Option<f64> {
         let labels = [("exporter", "prometheusremotewrite"), ("reason", reason)];
         self.telemetry.value("otelcol_exporter_dropped_metric_points", &labels)
     }
 
     /// Closes the input, and waits for the exporter to end.
-    async fn end(&mut self) {
+    pub(super) async fn end(&mut self) {
         self.entry = None;
         tokio::time::timeout(PATIENCE, &mut self.task).await.unwrap().unwrap().unwrap();
     }
 }
 
 /// One point of each of `count` series at `millis`.
-fn points_of_one_job(count: u32, millis: i64) -> MetricBatch {
+pub(super) fn points_of_one_job(count: u32, millis: i64) -> MetricBatch {
     let o = origin(Source::Scrape, &[("service.name", "j")], &[]);
     let all = (0..count).map(|i| series("x", FamilyKind::Gauge, &[("i", &i.to_string())])).collect();
     batch(&o, all, (0..count).map(|i| point(i, millis, millis as f64)).collect())
 }
 
-async fn learn(fate: tokio::sync::oneshot::Receiver<AckOutcome>) -> AckOutcome {
+pub(super) async fn learn(fate: tokio::sync::oneshot::Receiver<AckOutcome>) -> AckOutcome {
     tokio::time::timeout(PATIENCE, fate).await.unwrap().unwrap()
 }
 
@@ -273,19 +281,22 @@ async fn series_stay_in_order_while_shards_come_and_go() {
     })
     .await;
     let config =
-        config("max_samples_per_send: 10\nretry_on_failure: {initial_interval: 3ms}\ntarget_info: {enabled: false}");
+        config("max_samples_per_send: 10\nremote_write_queue: {max_shards: 8}\nretry_on_failure: {initial_interval: 3ms}\ntarget_info: {enabled: false}");
     let metrics = Arc::new(Metrics::new(&Telemetry::default(), "prometheusremotewrite", "test"));
     let sender = Arc::new(Sender {
         client: HttpClient::new(&config.client, &Authenticators::default()).unwrap(),
         endpoint: format!("http://{}/", store.address).parse().unwrap(),
         shown_endpoint: "test".to_owned(),
-        headers: send::headers("oxidot/0"),
+        user_agent: "oxidot/0".to_owned(),
         retry: config.retry,
         auth: None,
-        max_age: None,
+        store: config.store,
         metrics: Arc::clone(&metrics),
+        spoken: Spoken::new(ProtocolVersion::V1),
+        size: Size::default(),
+        escape_names: false,
     });
-    let limits = shards::QueueLimits { shards: 8, requests: 64, bytes: 1 << 20 };
+    let limits = shards::QueueLimits { shards: config.queue.shards, requests: 64, bytes: 1 << 20 };
     let mut shards = Shards::start(limits, &sender, &metrics);
     let mut encoder =
         Encoder::new(Arc::new(config.translation), config.limits, metrics, limits::Guard::new(config.store));
@@ -307,7 +318,14 @@ async fn series_stay_in_order_while_shards_come_and_go() {
             continue;
         }
         let request =
-            Request { body: body.into(), contents: Default::default(), acks: Acks::default(), shard: 0, generation: 0 };
+            Request {
+                body: body.into(),
+                version: ProtocolVersion::V1,
+                contents: Default::default(),
+                acks: Acks::default(),
+                shard: 0,
+                generation: 0,
+            };
         for (of, samples) in received(&[request]).series {
             times.entry(labels(&of)["i"].to_owned()).or_default().extend(samples.iter().map(|(time, _)| *time));
         }
@@ -319,39 +337,17 @@ async fn series_stay_in_order_while_shards_come_and_go() {
     }
 }
 
-#[test]
-fn retry_after_is_seconds_or_a_date_to_come() {
-    let now = UNIX_EPOCH + Duration::from_secs(784_111_777);
-    assert_eq!(parse_retry_after("7", now), Some(Duration::from_secs(7)));
-    assert_eq!(parse_retry_after(" 7 ", now), Some(Duration::from_secs(7)));
-    assert_eq!(parse_retry_after("Sun, 06 Nov 1994 08:49:47 GMT", now), Some(Duration::from_secs(10)));
-    assert_eq!(parse_retry_after("Sun, 06 Nov 1994 08:49:27 GMT", now), None);
-    for nothing in ["0", "-1", "", "soon", "1.5"] {
-        assert_eq!(parse_retry_after(nothing, SystemTime::now()), None, "{nothing:?}");
-    }
-    let long = parse_retry_after("18446744073709551615", now).unwrap();
-    assert_eq!(long, Duration::from_secs(600));
-}
-
+/// Waits by the settings: the Collector's spread where it is set, full jitter where it is not.
 #[test]
 fn waits_grow_up_to_their_limit_and_are_spread() {
-    let retry = Retry { max: Duration::from_secs(3), ..config("").retry };
-    assert_eq!(retry.initial, Duration::from_millis(50));
-    let mut interval = retry.initial;
-    let intervals: Vec<Duration> = std::iter::from_fn(|| {
-        interval = next_interval(interval, &retry);
-        Some(interval)
-    })
-    .take(30)
-    .collect();
-    assert_eq!(intervals[..2], [Duration::from_millis(75), Duration::from_micros(112_500)]);
-    assert!(intervals.is_sorted());
-    assert_eq!(intervals[29], retry.max);
-    let endless = Retry { multiplier: f64::MAX, max: Duration::MAX, ..retry };
-    assert_eq!(next_interval(Duration::from_secs(1), &endless), Duration::MAX);
-    let second = Duration::from_secs(1);
-    assert_eq!(jittered(second, 0.5, 0.0), Duration::from_millis(500));
-    assert_eq!(jittered(second, 0.5, 1.0), Duration::from_millis(1500));
-    assert_eq!(jittered(second, 0.0, 0.9), second);
-    assert_eq!(jittered(second, 1.0, 0.0), Duration::ZERO);
+    let mut own = config("").retry.backoff();
+    assert_eq!(own.interval(), Duration::from_millis(50));
+    assert_eq!(own.next_wait(|| 1.0), Duration::from_millis(50));
+    assert_eq!(own.next_wait(|| 0.0), Duration::from_millis(1));
+    assert_eq!(own.next_wait(|| 0.5), Duration::from_micros(56_250));
+    let keys = "retry_on_failure: {randomization_factor: 0.5, max_interval: 100ms, multiplier: 3}";
+    let mut spread = config(keys).retry.backoff();
+    assert_eq!(spread.next_wait(|| 0.0), Duration::from_millis(25));
+    assert_eq!(spread.next_wait(|| 1.0), Duration::from_millis(150));
+    assert_eq!(spread.interval(), Duration::from_millis(100));
 }

@@ -2,7 +2,7 @@
 
 use super::{batch, flat_all, relabeller};
 use crate::relabel::FACTORY;
-use crate::relabel::route::Dropped;
+use crate::routing::Dropped;
 use crate::testing::{Running, build, context, exemplar, group, origin, point, series, table};
 use pipeline::{
     Ack, AckOutcome, Acks, AttributeValue, Attributes, AttributesBuilder, Family, FamilyKind, Histogram, MetricBatch,
@@ -13,7 +13,7 @@ use std::sync::Arc;
 /// The label sets that the rules make of `name{attributes}` of job `j`, instance `i:1` with the target label `env="prod"`.
 fn relabelled(rules: &str, name: &str, attributes: &[(&str, &str)]) -> Vec<String> {
     let table = SeriesTable::intern(vec![series(name, attributes)]);
-    let (out, _) = relabeller(rules).relabel(batch(&origin("j", "i:1", &[("env", "prod")]), &table));
+    let (out, _) = relabeller(rules).lead(batch(&origin("j", "i:1", &[("env", "prod")]), &table));
     flat_all(out.groups())
 }
 
@@ -70,7 +70,7 @@ fn every_action_works_on_names_attributes_and_what_the_target_has() {
 fn a_series_without_a_name_is_dropped_and_counted_apart() {
     let table = SeriesTable::intern(vec![series("m", &[("a", "x")])]);
     let (out, dropped) =
-        relabeller("- {action: labeldrop, regex: __name__}").relabel(batch(&origin("j", "i", &[]), &table));
+        relabeller("- {action: labeldrop, regex: __name__}").lead(batch(&origin("j", "i", &[]), &table));
     assert!(out.is_empty());
     assert_eq!(dropped, Dropped { nameless: 1, ..Dropped::default() });
 }
@@ -89,7 +89,7 @@ fn job_and_instance_are_the_resource() {
     let rules = "- {source_labels: [job, __meta_resource_cloud_region], regex: '(.*)/cart;(.*)', \
                  replacement: '$1-$2', target_label: job}\n\
                  - {target_label: instance, replacement: ''}";
-    let (out, _) = relabeller(rules).relabel(batch(&from, &table));
+    let (out, _) = relabeller(rules).lead(batch(&from, &table));
     let to = &out.groups()[0].origin;
     assert_eq!(to.resource.attributes, Attributes::from_pairs([("service.name", "shop-eu"), ("cloud.region", "eu")]));
     assert_eq!(to.source, Source::Otlp);
@@ -101,7 +101,7 @@ fn the_scope_can_be_read() {
     let scope = Scope { name: "lib".into(), version: "7".into(), ..Scope::default() };
     let from = Origin::intern(Source::Otlp, Resource::default(), scope, Attributes::default());
     let rules = "- {source_labels: [__meta_scope_name, __meta_scope_version], target_label: lib}";
-    let (out, _) = relabeller(rules).relabel(batch(&from, &table("relabel_scope", 1)));
+    let (out, _) = relabeller(rules).lead(batch(&from, &table("relabel_scope", 1)));
     assert_eq!(flat_all(out.groups()), [r#"{__name__="relabel_scope_0", lib="lib;7"}"#]);
 }
 
@@ -109,7 +109,7 @@ fn the_scope_can_be_read() {
 fn a_job_that_is_an_attribute_moves_to_the_resource_when_it_is_written() {
     let from = Origin::intern(Source::Otlp, Resource::default(), Scope::default(), Attributes::default());
     let table = SeriesTable::intern(vec![series("m", &[("job", "old")])]);
-    let (out, _) = relabeller("- {target_label: job, replacement: new}").relabel(batch(&from, &table));
+    let (out, _) = relabeller("- {target_label: job, replacement: new}").lead(batch(&from, &table));
     let group = &out.groups()[0];
     assert_eq!(group.origin.resource.attributes, Attributes::from_pairs([("service.name", "new")]));
     assert!(group.table.get(0).unwrap().attributes.is_empty());
@@ -125,7 +125,7 @@ fn values_keep_their_type_unless_a_rule_changes_them() {
     let typed = Series::intern(family, "m".into(), Part::Whole, builder.build());
     let table = SeriesTable::intern(vec![typed]);
     let rules = "- {source_labels: [code], regex: '(.)..', replacement: '${1}xx', target_label: code}";
-    let (out, _) = relabeller(rules).relabel(batch(&origin("j", "i", &[]), &table));
+    let (out, _) = relabeller(rules).lead(batch(&origin("j", "i", &[]), &table));
     let attributes = &out.groups()[0].table.get(0).unwrap().attributes;
     assert_eq!(attributes.get("port"), Some(AttributeValue::Int(80)));
     assert_eq!(attributes.get("code"), Some(AttributeValue::Str("2xx")));
@@ -146,7 +146,7 @@ fn histogram_parts(family: &str) -> Arc<SeriesTable> {
 #[test]
 fn a_family_is_renamed_with_all_its_parts() {
     let rules = "- {source_labels: [__name__], regex: 'relabel_h(.*)', replacement: 'new$1', target_label: __name__}";
-    let (out, _) = relabeller(rules).relabel(batch(&origin("j", "i", &[]), &histogram_parts("relabel_h")));
+    let (out, _) = relabeller(rules).lead(batch(&origin("j", "i", &[]), &histogram_parts("relabel_h")));
     let series = out.groups()[0].table.as_slice();
     let names: Vec<_> = series.iter().map(|s| &*s.name).collect();
     assert_eq!(names, ["new_bucket", "new_bucket", "new_sum", "new_count"]);
@@ -160,7 +160,7 @@ fn a_part_that_does_not_fit_any_more_leaves_its_family() {
     let rules = "- {source_labels: [__name__], regex: 'relabel_l_count', replacement: observed, target_label: __name__}\n\
                  - {source_labels: [le], regex: '1', replacement: '1.0', target_label: le}\n\
                  - {source_labels: [le], regex: '.Inf', replacement: '', target_label: le}";
-    let (out, _) = relabeller(rules).relabel(batch(&origin("j", "i", &[]), &histogram_parts("relabel_l")));
+    let (out, _) = relabeller(rules).lead(batch(&origin("j", "i", &[]), &histogram_parts("relabel_l")));
     let series = out.groups()[0].table.as_slice();
     assert_eq!(series[0].part, Part::Bucket("1.0".into()));
     assert_eq!(&*series[0].family.name, "relabel_l");
@@ -175,7 +175,7 @@ fn a_part_that_does_not_fit_any_more_leaves_its_family() {
 #[test]
 fn a_bucket_under_another_name_keeps_its_bound_as_an_attribute() {
     let rules = "- {target_label: __name__, replacement: other}";
-    let (out, _) = relabeller(rules).relabel(batch(&origin("j", "i", &[]), &histogram_parts("relabel_b")));
+    let (out, _) = relabeller(rules).lead(batch(&origin("j", "i", &[]), &histogram_parts("relabel_b")));
     let bucket = &out.groups()[0].table.as_slice()[0];
     assert_eq!((&*bucket.name, &bucket.part), ("other", &Part::Whole));
     assert_eq!(bucket.attributes, Attributes::from_pairs([("le", "1")]));
@@ -194,7 +194,7 @@ fn a_counter_and_a_whole_histogram_are_renamed_by_family() {
         Point { value: Value::Histogram(Box::new(Histogram { count: 3, ..Histogram::default() })), ..point(1, 1) };
     let incoming = MetricBatch::new(vec![group(&origin("j", "i", &[]), &table, vec![point(0, 0), histogram.clone()])]);
     let rules = "- {source_labels: [__name__], regex: 'relabel.(.*)', replacement: 'new_$1', target_label: __name__}";
-    let (out, _) = relabeller(rules).relabel(incoming);
+    let (out, _) = relabeller(rules).lead(incoming);
     let group = &out.groups()[0];
     let names: Vec<_> = group.table.as_slice().iter().map(|s| (&*s.name, &*s.family.name)).collect();
     assert_eq!(names, [("new_c_total", "new_c"), ("new_w", "new_w")]);
@@ -214,7 +214,7 @@ fn exemplars_follow_their_points() {
         "- {source_labels: [a], regex: y, action: drop}\n\
         - {source_labels: [a], regex: x, replacement: other, target_label: instance}",
     ] {
-        let (out, dropped) = relabeller(rules).relabel(incoming());
+        let (out, dropped) = relabeller(rules).lead(incoming());
         assert_eq!((out.len(), dropped.rule), (3, 1));
         let mut found = Vec::new();
         for group in out.groups() {
@@ -233,7 +233,7 @@ fn a_point_of_a_series_that_its_table_does_not_have_is_counted() {
         "- {source_labels: [__name__], target_label: a}",
     ] {
         let incoming = MetricBatch::new(vec![group(&origin("j", "i", &[]), &table, vec![point(0, 0), point(7, 0)])]);
-        let (out, dropped) = relabeller(rules).relabel(incoming);
+        let (out, dropped) = relabeller(rules).lead(incoming);
         // Where nothing is decided by series, there is nothing to notice it by.
         assert_eq!(out.len() as u64 + dropped.unknown_series, 2, "{rules}");
     }
@@ -266,7 +266,7 @@ async fn the_processor_counts_and_answers_for_what_it_drops() {
 #[test]
 fn series_that_become_one_share_a_place_and_both_pass() {
     let table = SeriesTable::intern(vec![series("m", &[("a", "x")]), series("m", &[("a", "y")]), series("n", &[])]);
-    let (out, dropped) = relabeller("- {action: labeldrop, regex: a}").relabel(batch(&origin("j", "i", &[]), &table));
+    let (out, dropped) = relabeller("- {action: labeldrop, regex: a}").lead(batch(&origin("j", "i", &[]), &table));
     assert_eq!(dropped, Dropped::default());
     let group = &out.groups()[0];
     assert_eq!(group.table.len(), 2);
@@ -278,7 +278,7 @@ fn a_label_copied_over_one_of_the_target_takes_its_place() {
     let rules =
         "- {action: labelmap, regex: exported_(.*), replacement: '$1'}\n- {action: labeldrop, regex: exported_.*}";
     let table = SeriesTable::intern(vec![series("m", &[("exported_env", "test")]), series("n", &[])]);
-    let (out, _) = relabeller(rules).relabel(batch(&origin("j", "i", &[("env", "prod")]), &table));
+    let (out, _) = relabeller(rules).lead(batch(&origin("j", "i", &[("env", "prod")]), &table));
     let expected = [
         r#"{__name__="m", env="test", instance="i", job="j"}"#,
         r#"{__name__="n", env="prod", instance="i", job="j"}"#,

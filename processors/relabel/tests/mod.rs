@@ -6,18 +6,18 @@ mod model;
 mod remembering;
 mod values;
 
-use super::Relabeller;
-use super::cache::Cache;
 use super::config::Config;
+use super::verdict::RelabelJudge;
+use crate::routing::Router;
 use crate::testing::{group, node, point};
 use pipeline::{MetricBatch, Origin, PointGroup, Series, SeriesTable};
 use prometheus::labels::{Labels, LabelsBuilder, METRIC_NAME};
 use std::sync::Arc;
 
 /// A relabeller with these rules, written as YAML list items.
-fn relabeller(rules: &str) -> Relabeller {
+fn relabeller(rules: &str) -> Router<RelabelJudge> {
     let yaml = format!("rules:\n{rules}");
-    Relabeller { cache: Cache::new(Config::read(&node(&yaml)).unwrap().rules), evaluated: 0 }
+    Router::new(RelabelJudge::new(Config::read(&node(&yaml)).unwrap().rules))
 }
 
 /// A batch with one point for each series of a table.

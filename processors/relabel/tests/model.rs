@@ -165,7 +165,7 @@ proptest! {
             let points = (0..2 * count).map(|i| point(i % count, i64::from(i))).collect();
             let mut incoming = group(origin, &table, points);
             incoming.exemplars = (0..2 * count).rev().map(|i| exemplar(i, i64::from(i))).collect();
-            let (out, dropped) = relabeller.relabel(MetricBatch::new(vec![incoming]));
+            let (out, dropped) = relabeller.lead(MetricBatch::new(vec![incoming]));
 
             let mut arrived = vec![None; 2 * count as usize];
             for group in out.groups() {

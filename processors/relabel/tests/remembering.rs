@@ -1,8 +1,8 @@
 //! What is remembered, shared, and let go.
 
 use super::{batch, relabeller};
-use crate::relabel::cache::Sizes;
-use crate::relabel::mapping::Routes;
+use crate::relabel::edit::OriginEdit;
+use crate::routing::{Entry, Routes, Sizes};
 use crate::testing::{group, origin, point, series, table};
 use pipeline::{MetricBatch, Origin, SeriesTable};
 use std::sync::Arc;
@@ -22,7 +22,7 @@ fn targets_that_serve_one_page_share_one_set_of_verdicts() {
     let (targets, table) = (origins(50), table("relabel_share", 20));
     let mut tables = Vec::new();
     for target in &targets {
-        let (out, dropped) = relabeller.relabel(batch(target, &table));
+        let (out, dropped) = relabeller.lead(batch(target, &table));
         assert_eq!((out.len(), dropped.rule, out.groups().len()), (19, 1, 1));
         tables.push(Arc::clone(&out.groups()[0].table));
         assert_eq!(out.groups()[0].origin.labels.get_str("cluster"), Some("c1"), "kept once for the target");
@@ -40,7 +40,7 @@ fn what_depends_on_the_target_alone_stays_with_the_target() {
     let mut relabeller = relabeller(rules);
     let (targets, table) = (origins(10), table("relabel_host", 20));
     for (i, target) in targets.iter().enumerate() {
-        let (out, _) = relabeller.relabel(batch(target, &table));
+        let (out, _) = relabeller.lead(batch(target, &table));
         let group = &out.groups()[0];
         assert!(Arc::ptr_eq(&group.table, &table));
         assert_eq!(group.origin.labels.get_str("host"), Some(&*format!("host-{i}")));
@@ -55,8 +55,8 @@ fn routes_are_stored_once_even_where_targets_look_different() {
     let (targets, table) = (origins(10), table("relabel_routes", 20));
     let first = batch(&targets[0], &table);
     let second = batch(&targets[1], &table);
-    drop((relabeller.relabel(first.clone()), relabeller.relabel(second.clone())));
-    let routes = |entry: &crate::relabel::cache::Entry| entry.mapping.routes.clone();
+    drop((relabeller.lead(first.clone()), relabeller.lead(second.clone())));
+    let routes = |entry: &Entry<OriginEdit>| entry.mapping.routes.clone();
     let one = routes(relabeller.cache.entry(&first.groups()[0]));
     assert!(matches!(one, Routes::One(_)));
     assert!(one.is_same_allocation(&routes(relabeller.cache.entry(&second.groups()[0]))));
@@ -75,14 +75,14 @@ fn a_new_page_costs_the_series_that_are_new() {
         let names: Vec<_> = (0..100).map(|i| series(&format!("relabel_page_{i}"), &[])).collect();
         let fresh = |series: &[Arc<pipeline::Series>]| {
             let mut new = self::relabeller(&rules);
-            new.relabel(batch(&target, &SeriesTable::intern(series.to_vec()))).0
+            new.lead(batch(&target, &SeriesTable::intern(series.to_vec()))).0
         };
-        relabeller.relabel(batch(&target, &SeriesTable::intern(names[..90].to_vec())));
+        relabeller.lead(batch(&target, &SeriesTable::intern(names[..90].to_vec())));
         assert_eq!(relabeller.cache.evaluated(), 90);
         // Two appended; then one gone from the middle, so that all behind it move; then the order reversed.
         let mut page = names[..92].to_vec();
         for expected in [92, 92, 92] {
-            let out = relabeller.relabel(batch(&target, &SeriesTable::intern(page.clone()))).0;
+            let out = relabeller.lead(batch(&target, &SeriesTable::intern(page.clone()))).0;
             assert_eq!(relabeller.cache.evaluated(), expected);
             let listed = |batch: &MetricBatch| super::flat_all(batch.groups());
             assert_eq!(listed(&out), listed(&fresh(&page)));
@@ -97,7 +97,7 @@ fn what_the_rules_leave_alone_is_passed_on_without_a_copy() {
     let mut relabeller = relabeller("- {source_labels: [__name__], regex: never, action: drop}");
     let incoming = batch(&origin("j", "i", &[]), &table("relabel_pass", 5));
     let shared = incoming.clone();
-    let (out, _) = relabeller.relabel(incoming);
+    let (out, _) = relabeller.lead(incoming);
     assert!(std::ptr::eq(out.groups(), shared.groups()));
 }
 
@@ -110,7 +110,7 @@ fn nothing_is_left_of_what_has_ended() {
     ] {
         let mut relabeller = relabeller(rules);
         for (i, target) in origins(20).iter().enumerate() {
-            relabeller.relabel(batch(target, &table(&format!("relabel_end_{i}"), 5)));
+            relabeller.lead(batch(target, &table(&format!("relabel_end_{i}"), 5)));
         }
         assert_eq!(relabeller.cache.sizes().entries, 20);
         for _ in 0..2 {
@@ -126,9 +126,9 @@ fn what_is_idle_is_let_go_although_it_lives() {
     let mut relabeller = relabeller("- {source_labels: [__name__], target_label: n}");
     let (busy, idle) = (origin("j", "busy", &[]), origin("j", "idle", &[]));
     let table = table("relabel_idle", 5);
-    relabeller.relabel(batch(&idle, &table));
+    relabeller.lead(batch(&idle, &table));
     for _ in 0..12 {
-        relabeller.relabel(batch(&busy, &table));
+        relabeller.lead(batch(&busy, &table));
         relabeller.cache.timed_sweep();
     }
     assert_eq!(relabeller.cache.sizes(), Sizes { entries: 1, origins: 1, mappings: 1, projections: 1 });
@@ -149,7 +149,7 @@ fn churn(rules: &str) {
         let churned = table(&format!("relabel_churn_{round}"), 50);
         let once = origin("j", &format!("pod-{round}"), &[]);
         let groups = [&lasting, &once].map(|o| group(o, &churned, (0..50).map(|i| point(i, 0)).collect()));
-        let (out, _) = relabeller.relabel(MetricBatch::new(groups.into()));
+        let (out, _) = relabeller.lead(MetricBatch::new(groups.into()));
         assert_eq!(out.len(), 100);
         largest = largest.max(relabeller.cache.sizes().entries);
     }

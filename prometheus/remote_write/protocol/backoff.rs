@@ -21,15 +21,19 @@ pub fn retry_after(header: &str, now: SystemTime) -> Option<Duration> {
 ///
 /// The interval starts at `initial` and is multiplied by `multiplier` up to `max`; a wait is drawn
 /// evenly from `interval × (1 − randomization)` to `interval × (1 + randomization)`, which is the meaning the Collector gives
-/// to these settings. With a randomization of 1 ("full jitter") that is anything up to twice the interval.
+/// to these settings. With full jitter ([`Backoff::full_jitter`]) it is anything up to the interval.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Backoff {
     initial: Duration,
     max: Duration,
     multiplier: f64,
-    randomization: f64,
+    /// Within what part of the interval around it a wait is drawn; `None` for anything up to it.
+    randomization: Option<f64>,
     interval: Duration,
 }
+
+/// No wait that was drawn is shorter: a receiver that fails is never asked again at once.
+const SHORTEST_WAIT: Duration = Duration::from_millis(1);
 
 impl Backoff {
     /// A backoff before its first failure. A `max` below `initial` is taken as `initial`, a `multiplier` below 1
@@ -40,9 +44,22 @@ impl Backoff {
             initial,
             max: max.max(initial),
             multiplier: multiplier.max(1.0),
-            randomization: fraction(randomization),
+            randomization: Some(fraction(randomization)),
             interval: initial,
         }
+    }
+
+    /// The same with waits drawn evenly from nothing to the interval: of many senders that fail at one moment, the fewest
+    /// come back together.
+    #[must_use]
+    pub fn full_jitter(initial: Duration, max: Duration, multiplier: f64) -> Self {
+        Self { randomization: None, ..Self::new(initial, max, multiplier, 0.0) }
+    }
+
+    /// The interval that the next wait is drawn from.
+    #[must_use]
+    pub fn interval(&self) -> Duration {
+        self.interval
     }
 
     /// The wait after one more failure. `random` gives a number from 0 to 1, evenly distributed.
@@ -50,7 +67,8 @@ impl Backoff {
         let interval = self.interval;
         self.interval = times(interval, self.multiplier).min(self.max);
         let random = fraction(random());
-        times(interval, 1.0 - self.randomization + 2.0 * self.randomization * random)
+        let factor = self.randomization.map_or(random, |spread| 1.0 - spread + 2.0 * spread * random);
+        times(interval, factor).max(SHORTEST_WAIT.min(interval))
     }
 
     /// The wait after one more failure for which the receiver has named a time: that time, at most

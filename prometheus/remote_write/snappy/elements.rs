@@ -53,6 +53,11 @@ impl Pending {
     }
 
     #[inline]
+    pub(super) fn encoded_len_bound(self) -> usize {
+        5 * self.len.div_ceil(LONGEST_COPY)
+    }
+
+    #[inline]
     pub(super) fn is_empty(self) -> bool {
         self.len == 0
     }

@@ -5,6 +5,9 @@ use super::encode::{
     LENGTH_DELIMITED, put_double_field, put_message_field, put_tag, put_varint, put_varint_field, varint_len, zigzag,
 };
 
+/// The schema of histograms whose bounds are listed.
+pub const CUSTOM_BUCKETS: i32 = -53;
+
 /// A count of observations: integers for histograms that count events, floats for histograms that are
 /// results of arithmetic.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -13,6 +16,17 @@ pub enum HistogramCount {
     Int(u64),
     /// A fractional number of observations.
     Float(f64),
+}
+
+impl HistogramCount {
+    /// The count as a number.
+    #[must_use]
+    pub fn as_f64(self) -> f64 {
+        match self {
+            Self::Int(count) => count as f64,
+            Self::Float(count) => count,
+        }
+    }
 }
 
 /// Whether a counter reset lies between this histogram and the one before it.
@@ -62,6 +76,23 @@ pub struct Buckets {
     pub deltas: Vec<i64>,
     /// For float histograms: each bucket's count.
     pub counts: Vec<f64>,
+}
+
+impl Buckets {
+    /// Index and count of each bucket, in order. Buckets for which there is no count are left out.
+    pub fn absolute(&self) -> impl Iterator<Item = (i64, f64)> {
+        let (mut next, mut running) = (0i64, 0i64);
+        let indices = self.spans.iter().flat_map(move |span| {
+            let first = next + i64::from(span.offset);
+            next = first + i64::from(span.length);
+            first..next
+        });
+        let deltas = self.deltas.iter().map(move |delta| {
+            running = running.saturating_add(*delta);
+            running as f64
+        });
+        indices.zip(self.counts.iter().copied().chain(deltas))
+    }
 }
 
 /// A native histogram sample.

@@ -26,6 +26,6 @@ pub use decode::{
 };
 pub use decode_v1::decode_v1;
 pub use decode_v2::decode_v2;
-pub use histogram::{BucketSpan, Buckets, HistogramCount, NativeHistogram, ResetHint};
+pub use histogram::{BucketSpan, Buckets, CUSTOM_BUCKETS, HistogramCount, NativeHistogram, ResetHint};
 pub use read::WireError;
 pub use v1::{MetricType, TimestampField};

@@ -63,6 +63,22 @@ impl Symbols {
         number
     }
 
+    /// The reference of `symbol`, if it is there.
+    #[must_use]
+    pub fn find(&self, symbol: &[u8]) -> Option<u32> {
+        if symbol.is_empty() {
+            return Some(0);
+        }
+        let hash = self.hasher.hash_one(symbol);
+        self.numbers.find(hash, |&number| symbol_at(&self.text, &self.ends, number) == symbol).copied()
+    }
+
+    /// The symbol with this reference; empty if there is none.
+    #[must_use]
+    pub fn get(&self, reference: u32) -> &[u8] {
+        symbol_at(&self.text, &self.ends, reference)
+    }
+
     /// Number of symbols, with the empty one.
     #[must_use]
     pub fn len(&self) -> usize {
@@ -101,6 +117,12 @@ fn symbol_at<'t>(text: &'t [u8], ends: &[usize], number: u32) -> &'t [u8] {
     let start = number.checked_sub(1).and_then(|before| ends.get(before)).copied().unwrap_or(0);
     let end = ends.get(number).copied().unwrap_or(start);
     text.get(start..end).unwrap_or_default()
+}
+
+/// Appends one symbol to a `Request`.
+#[inline]
+pub fn put_symbol(out: &mut Vec<u8>, symbol: &[u8]) {
+    put_bytes_field(out, REQUEST_SYMBOLS, symbol);
 }
 
 /// Appends a `TimeSeries` to a `Request`: the references of its labels (name, value, name, value, in

@@ -190,3 +190,69 @@ async fn web_pages_may_send_where_that_is_configured() {
     assert!(status == 200 && head.contains("access-control-allow-origin: https://app.example\r\n"), "{head}");
     running.stop().await;
 }
+
+#[tokio::test]
+async fn who_sent_a_request_goes_along_with_it() {
+    for (with, expected) in [(true, Some(vec!["a", "b"])), (false, None)] {
+        let yaml = format!("protocols: {{http: {{endpoint: '127.0.0.1:0', include_metadata: {with}}}}}");
+        let mut running = Running::start(&yaml).await;
+        let head = format!("POST /v1/logs HTTP/1.1\r\nContent-Type: {JSON}\r\nX-Tenant: a\r\nx-tenant: b");
+        assert_eq!(running.send(&head, json(Signal::Logs).as_bytes()).await.0, 200);
+        let batch = running.input.recv_any().await.unwrap();
+        let client = batch.acks().client().unwrap();
+        assert!(client.address.is_some_and(|address| address.is_loopback()));
+        let found = client.metadata("x-tenant").map(|values| values.iter().map(|value| &**value).collect::<Vec<_>>());
+        assert_eq!(found, expected);
+        running.stop().await;
+    }
+}
+
+/// What the OTLP specification says about JSON, where it leaves a choice to senders: ids in either case, integers as
+/// numbers or text, whole numbers for doubles, fields in any order, unknown ones, nulls, enums as numbers.
+#[tokio::test]
+async fn requests_are_taken_in_every_spelling_that_the_specification_allows() {
+    let spans = r#"{"resourceSpans":[{"scopeSpans":[{"spans":[{"endTimeUnixNano":"1700000001000000000","startTimeUnixNano":1700000000000000000,
+        "kind":2,"name":"I'm a server span","parentSpanId":"","spanId":"EEE19B7EC3C1B174","traceId":"5b8efff798038103D269B633813FC60C",
+        "attributes":[{"value":{"intValue":"5"},"key":"n"},{"key":"m","value":{"intValue":6}}],"status":{},"links":null,"later":{"x":[1,{}]}}],
+        "scope":{"attributes":[],"version":"1.0.0","name":"my.library"}}],"resource":{"attributes":[{"key":"service.name","value":{"stringValue":"my.service"}}]}}]}"#;
+    let metrics = r#"{"resourceMetrics":[{"resource":{},"scopeMetrics":[{"scope":{"name":"my.library"},"metrics":[
+        {"name":"my.counter","unit":"1","description":"","sum":{"aggregationTemporality":1,"isMonotonic":true,"dataPoints":[{"asDouble":5,"startTimeUnixNano":"1","timeUnixNano":2,"attributes":[]}]}},
+        {"name":"my.gauge","gauge":{"dataPoints":[{"asInt":10,"timeUnixNano":"2"},{"asDouble":"-Infinity"}]}},
+        {"name":"my.histogram","histogram":{"aggregationTemporality":1,"dataPoints":[{"count":2,"sum":2,"bucketCounts":[1,"1"],"explicitBounds":[1],"min":0,"max":2}]}},
+        {"name":"my.exponential","exponentialHistogram":{"aggregationTemporality":1,"dataPoints":[{"count":3,"sum":10,"scale":0,"zeroCount":1,"positive":{"offset":1,"bucketCounts":["0",2]},"zeroThreshold":0}]}}]}]}]}"#;
+    let logs = r#"{"resourceLogs":[{"scopeLogs":[{"logRecords":[{"timeUnixNano":"1","observedTimeUnixNano":2,"severityNumber":10,"severityText":"Information",
+        "traceId":"5B8EFFF798038103D269B633813FC60C","spanId":"EEE19B7EC3C1B174","body":{"stringValue":"Example log record"},
+        "attributes":[{"key":"map","value":{"kvlistValue":{"values":[{"key":"k","value":{"arrayValue":{"values":[{"boolValue":true},{"doubleValue":1}]}}}]}}},{"key":"b","value":{"bytesValue":"aGk"}}]}]}]}]}"#;
+    let mut running = Running::start(BOTH).await;
+    for (path, body, items) in [("/v1/traces", spans, 1), ("/v1/metrics", metrics, 5), ("/v1/logs", logs, 1)] {
+        let (status, _, answer) = running.post(path, JSON, body.as_bytes()).await;
+        assert_eq!((status, answer.as_str()), (200, "{}"), "{path}");
+        let batch = running.input.recv_any().await.unwrap();
+        assert_eq!(batch.len(), items);
+        let (signal, body) = match batch {
+            Batch::Metrics(batch) => (Signal::Metrics, otlp::encode::metrics(&batch)),
+            Batch::Messages(batch) => (batch.signal, batch.body),
+        };
+        let text = otlp::json::from_protobuf(signal, &body).unwrap();
+        let expected: &[&str] = match signal {
+            Signal::Traces => &[
+                r#""traceId":"5b8efff798038103d269b633813fc60c""#,
+                r#""startTimeUnixNano":"1700000000000000000""#,
+                r#""kind":2"#,
+                r#"{"key":"m","value":{"intValue":"6"}}"#,
+            ],
+            Signal::Metrics => &[
+                r#""asDouble":5"#,
+                r#""asInt":"10""#,
+                r#""asDouble":"-Infinity""#,
+                r#""bucketCounts":["1","1"]"#,
+                r#""bucketCounts":["0","2"]"#,
+            ],
+            Signal::Logs => &[r#""severityNumber":10"#, r#"{"boolValue":true}"#, r#"{"bytesValue":"aGk="}"#],
+        };
+        for part in expected {
+            assert!(text.contains(part), "{part} in {text}");
+        }
+    }
+    running.stop().await;
+}

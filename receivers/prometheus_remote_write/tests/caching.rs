@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use pipeline::SeriesTable;
+use prometheus::remote_write::protocol::ProtocolVersion;
 use prometheus::remote_write::wire::DecodeLimits;
 
 use super::super::cache::SeriesCache;
@@ -10,7 +11,7 @@ use super::super::request::read;
 use super::floats;
 
 fn tables(body: &[u8], cache: &mut SeriesCache, now: u32) -> Vec<Arc<SeriesTable>> {
-    let taken = read(body, &DecodeLimits::default(), cache, now).unwrap();
+    let taken = read(ProtocolVersion::V1, body, &DecodeLimits::default(), cache, now).unwrap();
     taken.groups.into_iter().map(|group| group.table).collect()
 }
 
@@ -63,7 +64,7 @@ fn what_is_not_seen_for_minutes_is_let_go() {
     let names: Vec<&str> = table.first().unwrap().as_slice().iter().map(|series| &*series.name).collect();
     assert!((0..10).all(|n| names.contains(&format!("idle_{n}").as_str())), "{names:?}");
     drop(table);
-    read(&[], &DecodeLimits::default(), &mut cache, 1000).unwrap();
+    read(ProtocolVersion::V1, &[], &DecodeLimits::default(), &mut cache, 1000).unwrap();
     assert_eq!((cache.sizes(), cache.pages()), ((0, 0), 0));
 }
 
@@ -72,7 +73,7 @@ fn places_stay_right_when_a_page_is_packed() {
     let mut cache = SeriesCache::default();
     tables(&page(0..100, "packed"), &mut cache, 0);
     for now in (60..=480).step_by(60) {
-        let taken = read(&page(90..100, "packed"), &DecodeLimits::default(), &mut cache, now).unwrap();
+        let taken = read(ProtocolVersion::V1, &page(90..100, "packed"), &DecodeLimits::default(), &mut cache, now).unwrap();
         let group = taken.groups.first().unwrap();
         let names: Vec<&str> = group.points.iter().map(|p| &*group.table.get(p.series).unwrap().name).collect();
         assert_eq!(names, (90..100).map(|n| format!("packed_{n}")).collect::<Vec<_>>(), "second {now}");

@@ -75,7 +75,7 @@ pub(super) fn snappy(plain: &[u8]) -> Vec<u8> {
 }
 
 /// Sends one request on a connection of its own; status, head and body of the answer.
-async fn send(address: SocketAddr, head: &str, body: &[u8]) -> (u16, String, String) {
+pub(super) async fn send(address: SocketAddr, head: &str, body: &[u8]) -> (u16, String, String) {
     let mut connection = TcpStream::connect(address).await.unwrap();
     let head = format!("{head}\r\nHost: x\r\nConnection: close\r\nContent-Length: {}\r\n\r\n", body.len());
     connection.write_all(head.as_bytes()).await.unwrap();
@@ -89,7 +89,7 @@ async fn send(address: SocketAddr, head: &str, body: &[u8]) -> (u16, String, Str
     (status, head.to_ascii_lowercase(), body.to_owned())
 }
 
-const WRITE: &str = "POST /api/v1/write HTTP/1.1\r\nContent-Encoding: snappy\r\nContent-Type: application/x-protobuf";
+pub(super) const WRITE: &str = "POST /api/v1/write HTTP/1.1\r\nContent-Encoding: snappy\r\nContent-Type: application/x-protobuf";
 
 fn good() -> Vec<u8> {
     snappy(&floats(&[(&[("__name__", "up"), ("job", "j")], 1.0, 1), (&[("__name__", "down"), ("job", "j")], 2.0, 1)]))
@@ -125,7 +125,9 @@ async fn what_is_no_remote_write_is_refused_with_a_reason() {
     for (head, body, status, text) in [
         (WRITE.replace("snappy", "gzip"), good(), 415, "unsupported content-encoding \"gzip\""),
         (WRITE.replace("application/x-protobuf", "text/plain"), good(), 415, "unsupported content-type \"text/plain\""),
-        (v2, good(), 415, "remote write 2.0 is not supported here"),
+        (v2.clone(), good(), 415, "body is a remote-write 1.0 request"),
+        (v2, snappy(b"not protobuf"), 400, "malformed write request"),
+        (WRITE.to_owned() + ";proto=io.prometheus.write.v3.Request", good(), 415, "unsupported content-type"),
         (WRITE.replace("/api/v1/write", "/"), good(), 404, "/api/v1/write or /api/v1/push"),
         (WRITE.replace("POST", "GET"), Vec::new(), 405, "remote write is a POST request"),
         (WRITE.to_owned(), b"not snappy".to_vec(), 400, "snappy"),
@@ -141,7 +143,7 @@ async fn what_is_no_remote_write_is_refused_with_a_reason() {
     }
     assert_eq!(running.counted("otelcol_receiver_accepted_metric_points"), 0.0);
     let malformed = [("receiver", "prometheusremotewrite"), ("reason", "malformed")];
-    assert_eq!(running.telemetry.value("oxidot_receiver_refused_requests", &malformed), Some(5.0));
+    assert_eq!(running.telemetry.value("oxidot_receiver_refused_requests", &malformed), Some(7.0));
     running.stop().await;
 }
 

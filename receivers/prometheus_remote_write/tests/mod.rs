@@ -3,9 +3,11 @@
 
 mod against_prometheus;
 mod caching;
+mod fuzz;
 mod http;
 mod natives;
 mod requests;
+mod version2;
 
 use std::io::Write as _;
 use std::path::PathBuf;

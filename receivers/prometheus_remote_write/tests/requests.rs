@@ -2,6 +2,7 @@
 
 use pipeline::value::ExemplarValue;
 use pipeline::{FamilyKind, MetricBatch, Part, Point, Series, Temporality, Value};
+use prometheus::remote_write::protocol::ProtocolVersion;
 use prometheus::remote_write::wire::v1::{put_exemplar, put_metadata, put_sample, put_series};
 use prometheus::remote_write::wire::{DecodeLimits, MetricType, TimestampField};
 use proptest::prelude::*;
@@ -12,7 +13,7 @@ use super::super::request::{Taken, read};
 use super::{floats, hex, labels, vectors};
 
 fn taken(body: &[u8], cache: &mut SeriesCache) -> Taken {
-    read(body, &DecodeLimits::default(), cache, 0).unwrap()
+    read(ProtocolVersion::V1, body, &DecodeLimits::default(), cache, 0).unwrap()
 }
 
 /// Every point with its series and the job it came from, as text.
@@ -64,7 +65,7 @@ fn job_and_instance_are_the_origin_and_everything_else_is_the_series() {
     let mut cache = SeriesCache::default();
     let first = taken(&body, &mut cache);
     assert_eq!(shown(&first), ["ns/node/a:1 up{} 1 5", "ns/node/a:1 up{x=\"y\"} 2 5", "-/- lonely{} 3 6"]);
-    assert_eq!(first.points, 3);
+    assert_eq!(first.points(), 3);
     assert_eq!(first.invalid.points, 0);
     let origin = &first.groups.first().unwrap().origin;
     assert_eq!(origin.source, pipeline::model::Source::RemoteWrite);
@@ -118,11 +119,11 @@ fn long_label_sets_are_shortened_in_messages() {
 fn a_malformed_request_is_refused_and_the_place_is_named() {
     let mut body = floats(&[(&[("__name__", "good")], 1.0, 1)]);
     body.extend([0x0a, 0x05, 0x0a, 0x7f, 1, 2, 3]);
-    let error = read(&body, &DecodeLimits::default(), &mut SeriesCache::default(), 0).unwrap_err().to_string();
+    let error = read(ProtocolVersion::V1, &body, &DecodeLimits::default(), &mut SeriesCache::default(), 0).unwrap_err().to_string();
     assert!(error.starts_with("malformed write request, time series 1, series: "), "{error}");
     let mut v2 = Vec::new();
     v2.extend([0x22, 0x00]);
-    let error = read(&v2, &DecodeLimits::default(), &mut SeriesCache::default(), 0).unwrap_err().to_string();
+    let error = read(ProtocolVersion::V1, &v2, &DecodeLimits::default(), &mut SeriesCache::default(), 0).unwrap_err().to_string();
     assert!(error.contains("2.0"), "{error}");
 }
 
@@ -156,7 +157,7 @@ fn metadata_makes_families_of_series_that_come_later() {
         (&[("__name__", "other_sum")], 1.0, 1),
     ]));
     let taken = taken(&body, &mut cache);
-    assert_eq!(taken.points, 11);
+    assert_eq!(taken.points(), 11);
     let histogram = FamilyKind::Histogram { temporality: Temporality::Cumulative };
     for (name, family, kind, part) in [
         ("early_total", "early_total", FamilyKind::Unknown, Part::Whole),
@@ -203,7 +204,7 @@ fn exemplars_find_their_sample_in_this_request_or_a_later_one() {
     let later = taken(&sample, &mut cache);
     assert_eq!(later.groups.first().unwrap().exemplars.len(), 1);
     taken(&exemplar, &mut cache);
-    let too_late = read(&[], &DecodeLimits::default(), &mut cache, 200).unwrap();
+    let too_late = read(ProtocolVersion::V1, &[], &DecodeLimits::default(), &mut cache, 200).unwrap();
     assert_eq!(too_late.invalid.exemplars, 1);
     assert_eq!(too_late.invalid.first, None, "a lost exemplar is no reason to refuse a request");
 }
@@ -260,7 +261,7 @@ fn the_wire_of_a_prometheus_server_is_understood() {
     assert_eq!(first.groups.iter().map(|group| group.exemplars.len()).sum::<usize>(), 1);
     let mut cache = SeriesCache::default();
     let metadata = hex(wire["v1_metadata_only_uncompressed_protobuf_hex"].as_str().unwrap());
-    assert_eq!(taken(&metadata, &mut cache).points, 0);
+    assert_eq!(taken(&metadata, &mut cache).points(), 0);
     let up = taken(&floats(&[(&[("__name__", "up")], 1.0, 1)]), &mut cache);
     assert_eq!(series_of(&up, "up").family.kind, FamilyKind::Gauge);
 }
@@ -288,15 +289,16 @@ proptest! {
         let limits = DecodeLimits::default();
         let full = prometheus::remote_write::wire::decode_v1(&bytes, &limits, &mut Ignore).is_ok();
         let mut cache = SeriesCache::default();
-        let first = read(&bytes, &limits, &mut cache, 0);
+        let first = read(ProtocolVersion::V1, &bytes, &limits, &mut cache, 0);
         prop_assert_eq!(first.is_ok(), full);
         // The second time some of it is known.
-        let second = read(&bytes, &limits, &mut cache, 0);
-        prop_assert_eq!(second.as_ref().ok().map(|taken| taken.points), first.as_ref().ok().map(|taken| taken.points));
+        let second = read(ProtocolVersion::V1, &bytes, &limits, &mut cache, 0);
+        prop_assert_eq!(second.as_ref().ok().map(Taken::points), first.as_ref().ok().map(Taken::points));
         if let (Ok(first), Ok(second)) = (first, second) {
             prop_assert_eq!(format!("{:?}", shown(&first)), format!("{:?}", shown(&second)));
+            let points = second.points();
             let batch = MetricBatch::new(second.groups);
-            prop_assert_eq!(batch.len(), second.points);
+            prop_assert_eq!(batch.len() as u64, points);
         }
     }
 }

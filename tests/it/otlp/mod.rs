@@ -1,4 +1,5 @@
-//! OTLP from independent clients, and more of them than usual.
+//! OTLP from independent clients, more of them than usual, and by way of files.
 
 mod crowd;
+mod files;
 mod sdk;

@@ -1,0 +1,107 @@
+//! Where requests go: one file, or one for each value of an attribute.
+
+use super::config::{Config, GroupBy};
+use super::encode::Requests;
+use super::group;
+use super::metrics::Unwritten;
+use super::output::OutputFile;
+use pipeline::Batch;
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// The files.
+#[derive(Debug)]
+pub(super) struct Files {
+    config: Config,
+    /// The one that was written last comes last.
+    open: Vec<(PathBuf, OutputFile)>,
+}
+
+/// What became of a part of a batch.
+#[derive(Debug)]
+pub(super) struct Written {
+    pub(super) items: usize,
+    pub(super) result: Result<(), (Unwritten, String)>,
+}
+
+impl Files {
+    /// Opens the file, if there is one.
+    ///
+    /// # Errors
+    /// If the system refuses.
+    pub(super) fn open(config: Config) -> io::Result<Self> {
+        let mut open = Vec::new();
+        if config.group_by.is_none() {
+            let file = OutputFile::open(&config.path, &config, config.append)?;
+            open.push((config.path.clone(), file));
+        }
+        Ok(Self { config, open })
+    }
+
+    /// Writes a batch. Blocks.
+    pub(super) fn write(&mut self, batch: &Batch) -> Vec<Written> {
+        let Some(group_by) = self.config.group_by.clone() else {
+            let path = self.config.path.clone();
+            return vec![self.write_part(&path, &Requests::of(batch), batch.len(), true)];
+        };
+        let parts = group::by_attribute(batch, &group_by.attribute);
+        let mut written = Vec::with_capacity(parts.len());
+        for (value, requests, items) in parts {
+            written.push(match value {
+                Some(value) => self.write_part(&path_of(&group_by, &value), &requests, items, true),
+                None => {
+                    let why = format!("a resource has no attribute {:?}, which says where it goes", group_by.attribute);
+                    Written { items, result: Err((Unwritten::Ungrouped, why)) }
+                }
+            });
+        }
+        written
+    }
+
+    /// Writes a part; if that fails, once more to a file that is opened anew: somebody may have taken the old one away.
+    fn write_part(&mut self, path: &Path, requests: &Requests, items: usize, again: bool) -> Written {
+        let result = requests.framed(self.config.format, self.config.zstd).and_then(|framed| {
+            let first = self.file(path).and_then(|file| file.write(&framed));
+            match first {
+                Err(_) if again => {
+                    self.open.retain(|(known, _)| known != path);
+                    self.file(path)?.write(&framed)
+                }
+                result => result,
+            }
+        });
+        let result = result.map_err(|error| (Unwritten::Error, format!("{}: {error}", path.display())));
+        Written { items, result }
+    }
+
+    /// The file at a path, opened if it is not open. What this exporter has written is never cut off.
+    fn file(&mut self, path: &Path) -> io::Result<&mut OutputFile> {
+        let known = match self.open.iter().position(|(known, _)| known == path) {
+            Some(at) => self.open.remove(at),
+            None => {
+                let most = self.config.group_by.as_ref().map_or(1, |group_by| group_by.max_open_files);
+                if self.open.len() >= most {
+                    self.open.remove(0);
+                }
+                (path.to_owned(), OutputFile::open(path, &self.config, true)?)
+            }
+        };
+        self.open.push(known);
+        let last = self.open.last_mut().map(|(_, file)| file);
+        last.ok_or_else(|| io::Error::other("the file was closed"))
+    }
+
+    /// Forces what was written to the disk. Blocks.
+    ///
+    /// # Errors
+    /// The first refusal.
+    pub(super) fn sync(&self) -> io::Result<()> {
+        self.open.iter().try_for_each(|(_, file)| file.sync())
+    }
+}
+
+/// The path with the value of the attribute in the place of the star.
+fn path_of(group_by: &GroupBy, value: &str) -> PathBuf {
+    let (before, after) = &group_by.around;
+    PathBuf::from(format!("{before}{}{after}", group::segment(value)))
+}

@@ -1,0 +1,139 @@
+//! The settings of `prometheusremotewrite`: read, checked, and in the form the exporter needs.
+
+mod delivery;
+mod keys;
+mod naming;
+mod signing;
+
+use aws::SigningSettings;
+use delivery::{limits, queue, retry};
+use keys::Keys;
+use naming::translation;
+use net::client::{ClientSettings, CollectorDefaults};
+use pipeline::config::{ConfigErrors, GoDuration, Node, decode};
+use prometheus::remote_write::protocol::{Backoff, ProtocolVersion, UnknownMessage};
+use signing::{endpoint, signing};
+use std::time::Duration;
+
+use super::encode::Limits;
+use super::limits::StoreLimits;
+use super::shards::QueueLimits;
+use super::translation::Translation;
+
+/// Which of the exporter's two names a configuration uses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Dialect {
+    /// `prometheusremotewrite`.
+    Plain,
+    /// `awsprometheusremotewrite`, which always signs.
+    Aws,
+}
+
+/// How failed requests are tried again.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Retry {
+    pub(super) enabled: bool,
+    pub(super) initial: Duration,
+    pub(super) max: Duration,
+    pub(super) multiplier: f64,
+    /// How far around the interval waits are spread; `None` for full jitter.
+    pub(super) randomization: Option<f64>,
+    /// From the first attempt of a request; zero is for ever.
+    pub(super) max_elapsed: Duration,
+    /// The same for requests that are refused for who sends them, or cannot be signed yet: for ever, unless the
+    /// configuration says how long. Nothing is wrong with what they carry.
+    pub(super) max_refused: Duration,
+}
+
+impl Retry {
+    /// The waits of one request.
+    pub(super) fn backoff(&self) -> Backoff {
+        match self.randomization {
+            Some(randomization) => Backoff::new(self.initial, self.max, self.multiplier, randomization),
+            None => Backoff::full_jitter(self.initial, self.max, self.multiplier),
+        }
+    }
+}
+
+/// Everything, checked.
+#[derive(Debug)]
+pub(super) struct Config {
+    pub(super) endpoint: http::Uri,
+    /// The version of remote write that is wanted.
+    pub(super) version: ProtocolVersion,
+    pub(super) client: ClientSettings,
+    pub(super) queue: QueueLimits,
+    pub(super) retry: Retry,
+    pub(super) limits: Limits,
+    pub(super) store: StoreLimits,
+    /// How requests are signed, if the exporter does so itself.
+    pub(super) signing: Option<SigningSettings>,
+    pub(super) linger: Duration,
+    pub(super) send_metadata: bool,
+    pub(super) translation: Translation,
+}
+
+/// Collects problems at keys of one block.
+struct Problems<'a> {
+    node: &'a Node,
+    errors: ConfigErrors,
+}
+
+impl Problems<'_> {
+    fn refuse(&mut self, key: &str, message: impl Into<String>) {
+        self.errors.push(self.node.error_at("", key, message));
+    }
+}
+
+impl Config {
+    pub(super) fn read(node: &Node, dialect: Dialect) -> Result<Self, ConfigErrors> {
+        let keys: Keys = decode(node, "")?;
+        let mut problems = Problems { node, errors: ConfigErrors::new() };
+        let endpoint = endpoint(&keys, &mut problems);
+        let defaults = CollectorDefaults { timeout: Some(Duration::from_secs(5)), compression: None };
+        let mut http = keys.http_client();
+        match http.compression.as_deref() {
+            None | Some("" | "snappy" | "none") => http.compression = None,
+            Some(_) => problems.refuse("compression", "compression type must be snappy"),
+        }
+        let client = net::client::collector_settings(&http, &defaults);
+        if let Err(error) = &client {
+            problems.refuse("", error.to_string());
+        }
+        let queue = queue(&keys, &mut problems);
+        let retry = retry(&keys, &mut problems);
+        let signing = signing(&keys, dialect, endpoint.as_ref(), &mut problems);
+        let amp = endpoint.as_ref().and_then(http::Uri::host).is_some_and(aws::is_amp);
+        let mut store = keys.limits.clone().unwrap_or_default().limits(amp).unwrap_or_else(|(key, message)| {
+            problems.refuse(key, message);
+            StoreLimits::default()
+        });
+        if let Some(age) = keys.remote_write_queue.sample_age_limit.map(GoDuration::to_std).filter(|age| !age.is_zero()) {
+            store.limit_age(age);
+        }
+        let limits = limits(&keys, &store, &mut problems);
+        let message = keys.protobuf_message.as_deref().filter(|text| !text.is_empty());
+        let version = message.map_or(Ok(ProtocolVersion::V1), str::parse).unwrap_or_else(|error: UnknownMessage| {
+            problems.refuse("protobuf_message", error.to_string());
+            ProtocolVersion::V1
+        });
+        let translation = translation(&keys, version, store.exemplars(), &mut problems);
+        let linger = keys.batch_send_deadline.map_or(Duration::from_secs(1), GoDuration::to_std);
+        match (endpoint, client, translation) {
+            (Some(endpoint), Ok(client), Some(translation)) => problems.errors.into_result(Self {
+                endpoint,
+                version,
+                client,
+                queue,
+                retry,
+                limits,
+                store,
+                signing,
+                linger,
+                send_metadata: keys.send_metadata.unwrap_or(version == ProtocolVersion::V2),
+                translation,
+            }),
+            _ => Err(problems.errors),
+        }
+    }
+}

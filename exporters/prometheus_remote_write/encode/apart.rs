@@ -1,0 +1,170 @@
+//! What does not come by a table: series whose labels are worked out one by one, exemplars, and values that travel whole.
+
+use super::super::labels::Untranslatable;
+use super::super::sample::{Timestamp, append_sample, append_sample_body, sent_value};
+use super::super::{v2, whole};
+use super::{Body, Contents, Encoder, shard_of};
+use pipeline::{Acks, Exemplar, Origin, Point, PointGroup, Series};
+use prometheus::remote_write::protocol::ProtocolVersion;
+use prometheus::remote_write::wire::NativeHistogram;
+use prometheus::remote_write::wire::v1::{put_histogram, put_series};
+use std::sync::Arc;
+
+/// The body of a time series that is more than one sample.
+enum Message<'a> {
+    /// A sample, when its series began to count (in milliseconds since the Unix epoch, 0 if unknown), and its exemplars.
+    WithExemplars(f64, i64, Vec<&'a Exemplar>),
+    /// A native histogram.
+    Native(&'a NativeHistogram),
+}
+
+impl Encoder {
+    /// Appends one float sample; `start_ms` is when its series began to count.
+    #[inline]
+    pub(super) fn sample(
+        &mut self,
+        origin: &Arc<Origin>,
+        series: &Arc<Series>,
+        (value, start_ms): (f64, i64),
+        time: &Timestamp,
+        acks: &Acks,
+    ) {
+        let at = shard_of(origin, series, self.active);
+        let keeps_names = self.translation.keeps_names(origin.source);
+        let labels = match self.tables.labels(origin, series, keeps_names) {
+            Ok(labels) => labels,
+            Err(Untranslatable::TargetInfo) => return self.note_target_info(origin, series),
+            // Version 2.0 says it with the samples that it is about.
+            Err(Untranslatable::Created) if self.version == ProtocolVersion::V2 => return,
+            Err(reason) => return self.metrics.dropped(reason.as_str(), 1),
+        };
+        if labels.len() >= self.guard.wide && self.guard.refuses(&self.metrics, &labels) {
+            return;
+        }
+        let Some(shard) = self.shards.get_mut(at) else { return };
+        match &mut shard.body {
+            Body::V1 { writer, .. } => writer.write(|out| append_sample(out, &labels, value, time)),
+            Body::V2(body) => {
+                let metadata = self.translation.send_metadata;
+                match self.symbols.loose(series, &labels, keeps_names, metadata) {
+                    Some(group) => body.write(&self.symbols, &group, 0, sent_value(value), time, start_ms),
+                    None => {
+                        let mut bytes = Vec::with_capacity(labels.len());
+                        labels.append_to(&mut bytes);
+                        let message = v2::Message::Sample { value: sent_value(value), start_ms, exemplars: &[] };
+                        let metadata = metadata.then_some(&*series.family);
+                        body.message(&self.symbols, &bytes, metadata, &message, time);
+                    }
+                }
+            }
+        }
+        shard.took_sample(time, acks);
+        if shard.full(self.limits) {
+            self.seal(at);
+        }
+    }
+
+    #[cold]
+    #[expect(clippy::too_many_arguments, reason = "the loop's own state, split off to keep the loop small")]
+    pub(super) fn with_exemplars<'a>(
+        &mut self,
+        origin: &Arc<Origin>,
+        series: &Arc<Series>,
+        (value, start_ms): (f64, i64),
+        time: &Timestamp,
+        acks: &Acks,
+        index: usize,
+        exemplars: &mut std::iter::Peekable<impl Iterator<Item = &'a Exemplar>>,
+    ) {
+        let mut own = Vec::new();
+        while let Some(exemplar) = exemplars.next_if(|e| e.point as usize == index) {
+            own.push(exemplar);
+        }
+        if !self.translation.send_exemplars || own.is_empty() {
+            return self.sample(origin, series, (value, start_ms), time, acks);
+        }
+        let contents = Contents { samples: 1, exemplars: own.len() as u64, ..Contents::default() };
+        self.message(origin, series, time, acks, contents, &Message::WithExemplars(value, start_ms, own));
+    }
+
+    /// Appends a time series whose body is more than one sample.
+    fn message(
+        &mut self,
+        origin: &Arc<Origin>,
+        series: &Arc<Series>,
+        time: &Timestamp,
+        acks: &Acks,
+        contents: Contents,
+        message: &Message<'_>,
+    ) {
+        let at = shard_of(origin, series, self.active);
+        let keeps_names = self.translation.keeps_names(origin.source);
+        let labels = match self.tables.labels(origin, series, keeps_names) {
+            Ok(labels) => labels,
+            Err(reason) => return self.metrics.dropped(reason.as_str(), 1),
+        };
+        if labels.len() >= self.guard.wide && self.guard.refuses(&self.metrics, &labels) {
+            return;
+        }
+        let mut bytes = Vec::with_capacity(labels.len() + 64);
+        labels.append_to(&mut bytes);
+        let Some(shard) = self.shards.get_mut(at) else { return };
+        match &mut shard.body {
+            Body::V1 { writer, .. } => writer.write(|out| {
+                put_series(out, &bytes, |out| match message {
+                    Message::WithExemplars(value, _, exemplars) => {
+                        append_sample_body(out, *value, time);
+                        exemplars.iter().for_each(|exemplar| whole::append_exemplar(out, exemplar));
+                    }
+                    Message::Native(native) => put_histogram(out, native),
+                });
+            }),
+            Body::V2(body) => {
+                let metadata = self.translation.send_metadata.then_some(&*series.family);
+                let message = match message {
+                    Message::WithExemplars(value, start_ms, exemplars) => {
+                        v2::Message::Sample { value: sent_value(*value), start_ms: *start_ms, exemplars }
+                    }
+                    Message::Native(native) => v2::Message::Histogram(native),
+                };
+                body.message(&self.symbols, &bytes, metadata, &message, time);
+            }
+        }
+        shard.took(contents, time, acks);
+        if shard.full(self.limits) {
+            self.seal(at);
+        }
+    }
+
+    /// Sends a histogram or summary that travels whole in the form that remote write has for it.
+    #[cold]
+    pub(super) fn whole(
+        &mut self,
+        group: &PointGroup,
+        point: &Point,
+        series: &Arc<Series>,
+        time: &Timestamp,
+        acks: &Acks,
+    ) {
+        let lists_bounds = self.version == ProtocolVersion::V2
+            && (self.translation.listed_bounds || group.origin.source == pipeline::Source::RemoteWrite);
+        let start_ms = if point.start > 0 && point.start <= point.time { point.start / 1_000_000 } else { 0 };
+        match self.split.parts(series, &point.value, lists_bounds) {
+            whole::Parts::Samples(samples) => {
+                for (part, value) in samples {
+                    self.sample(&group.origin, &part, (value, start_ms), time, acks);
+                }
+            }
+            whole::Parts::Native(_) if !self.translation.send_native_histograms => {
+                self.metrics.dropped("native_histograms_off", 1);
+            }
+            whole::Parts::Native(mut native) => {
+                native.timestamp_ms = time.millis;
+                native.start_timestamp_ms = start_ms;
+                let contents = Contents { histograms: 1, ..Contents::default() };
+                self.message(&group.origin, series, time, acks, contents, &Message::Native(&native));
+            }
+            whole::Parts::Unsendable(reason) => self.metrics.dropped(reason, 1),
+        }
+    }
+}

@@ -1,0 +1,274 @@
+//! From points to requests: the exporter's hot path.
+//!
+//! Each point goes to the shard of its series, where it is appended in wire form to a window that is
+//! compressed as it fills. What comes out are sealed requests: exactly the bytes to POST.
+
+mod apart;
+mod request;
+mod shard;
+mod target_info;
+
+use super::labels::LabelTables;
+use super::limits::Guard;
+use super::metrics::Metrics;
+use super::sample::{STALE, Timestamp, sent_value};
+use super::table::Form;
+use super::translation::Translation;
+use super::v2::{Start, SymbolTables};
+use super::whole;
+use pipeline::{Acks, MetricBatch, Origin, PointGroup, Series, Value};
+use prometheus::remote_write::protocol::ProtocolVersion;
+pub(super) use request::{Contents, Limits, Request};
+use shard::{Body, Shard};
+use std::collections::VecDeque;
+use std::sync::Arc;
+use target_info::Infos;
+use tokio::time::Instant;
+
+/// Encodes batches into requests.
+pub(super) struct Encoder {
+    version: ProtocolVersion,
+    translation: Arc<Translation>,
+    tables: LabelTables,
+    /// What of them version 2.0 refers to.
+    symbols: SymbolTables,
+    limits: Limits,
+    metrics: Arc<Metrics>,
+    shards: Vec<Shard>,
+    active: usize,
+    generation: u64,
+    /// Number of groups so far: tells the marks of one from those of another.
+    groups: u64,
+    sealed: VecDeque<Request>,
+    opened: Option<Instant>,
+    split: whole::SplitSeries,
+    infos: Infos,
+    /// Keeps back what the store does not accept.
+    guard: Guard,
+}
+
+impl Encoder {
+    /// An encoder of requests of version 1.0, until it is told otherwise.
+    pub(super) fn new(translation: Arc<Translation>, limits: Limits, metrics: Arc<Metrics>, guard: Guard) -> Self {
+        let version = ProtocolVersion::V1;
+        Self {
+            version,
+            guard,
+            tables: LabelTables::new(Arc::clone(&translation)),
+            symbols: SymbolTables::default(),
+            translation,
+            limits,
+            metrics,
+            shards: vec![Shard::new(version)],
+            active: 1,
+            generation: 0,
+            groups: 0,
+            sealed: VecDeque::new(),
+            opened: None,
+            split: whole::SplitSeries::default(),
+            infos: Infos::default(),
+        }
+    }
+
+    /// Writes requests of `version` with names by `translation` from now on. What was encoded so far is sealed.
+    pub(super) fn speak(&mut self, version: ProtocolVersion, translation: &Arc<Translation>) {
+        if version == self.version && Arc::ptr_eq(translation, &self.translation) {
+            return;
+        }
+        self.seal_all();
+        self.version = version;
+        self.shards.iter_mut().for_each(|shard| *shard = Shard::new(version));
+        self.symbols = SymbolTables::default();
+        if !Arc::ptr_eq(translation, &self.translation) {
+            self.translation = Arc::clone(translation);
+            self.tables = LabelTables::new(Arc::clone(translation));
+            self.infos = Infos::default();
+        }
+    }
+
+    /// How names and labels are translated now.
+    pub(super) fn translation(&self) -> &Translation {
+        &self.translation
+    }
+
+    /// The version of requests that are sealed now.
+    pub(super) fn version(&self) -> ProtocolVersion {
+        self.version
+    }
+
+    /// Requests have at most this many compressed bytes from now on.
+    pub(super) fn limit_packed_bytes(&mut self, bytes: usize) {
+        self.limits.packed_bytes = bytes;
+    }
+
+    /// Number of shards that samples are spread over now.
+    pub(super) fn active(&self) -> usize {
+        self.active
+    }
+
+    /// Since when the oldest unsealed sample waits.
+    pub(super) fn opened(&self) -> Option<Instant> {
+        self.opened
+    }
+
+    /// The generation of requests that are sealed now.
+    pub(super) fn generation(&self) -> u64 {
+        self.generation
+    }
+
+    /// Publishes how many shards are in use and what the label tables hold.
+    pub(super) fn publish(&self) {
+        self.metrics.state(self.active, self.tables.sizes());
+    }
+
+    /// Spreads samples over `shards` from now on. What was encoded so far is sealed, and its generation
+    /// ends, so that no series is in two shards at once.
+    pub(super) fn spread_over(&mut self, shards: usize) {
+        if shards.max(1) == self.active {
+            return;
+        }
+        self.seal_all();
+        self.active = shards.max(1);
+        self.generation += 1;
+        let version = self.version;
+        self.shards.resize_with(self.active, || Shard::new(version));
+    }
+
+    /// Encodes all points of `batch`; full requests are to be fetched with [`Encoder::next_sealed`].
+    pub(super) fn encode(&mut self, batch: MetricBatch) {
+        if self.opened.is_none() {
+            self.opened = Some(Instant::now());
+        }
+        let awaited = batch.acks.awaited();
+        self.guard.tick();
+        if self.symbols.is_overgrown() {
+            // What is being filled refers to it.
+            self.seal_all();
+            self.symbols = SymbolTables::default();
+            self.opened = Some(Instant::now());
+        }
+        for group in batch.groups() {
+            self.group(group, &batch.acks);
+        }
+        self.target_info(&batch);
+        batch.acks.resolve(pipeline::AckOutcome::Delivered);
+        if awaited {
+            self.seal_all();
+        }
+    }
+
+    /// Seals what is open, however little it is.
+    pub(super) fn seal_all(&mut self) {
+        for shard in 0..self.shards.len() {
+            self.seal(shard);
+        }
+        self.opened = None;
+    }
+
+    /// The next request that is ready to be sent, in the order in which they were sealed.
+    pub(super) fn next_sealed(&mut self) -> Option<Request> {
+        self.sealed.pop_front()
+    }
+
+    /// What counts this encoder's points.
+    pub(super) fn metrics(&self) -> &Metrics {
+        &self.metrics
+    }
+
+    fn group(&mut self, group: &PointGroup, acks: &Acks) {
+        let origin = self.tables.prepare(&group.origin);
+        let keeps_names = self.translation.keeps_names(group.origin.source);
+        let table = self.tables.table(&group.table, &origin, keeps_names);
+        let references = (self.version == ProtocolVersion::V2)
+            .then(|| self.symbols.group(group, &table, &origin, keeps_names, self.translation.send_metadata));
+        self.groups += 1;
+        let mut time = Timestamp::new(0);
+        let mut start = Start::default();
+        let mut exemplars = group.exemplars.iter().peekable();
+        for (index, point) in group.points.iter().enumerate() {
+            let (Some(entry), Some(series)) = (table.entry(point.series), group.table.get(point.series)) else {
+                self.metrics.dropped("unknown_series", 1);
+                continue;
+            };
+            if point.time < self.guard.oldest {
+                self.guard.too_old(&self.metrics, point.time, &series.name);
+                continue;
+            }
+            if point.time != time.nanos {
+                time = Timestamp::new(point.time);
+            }
+            let value = match &point.value {
+                Value::Float(value) => *value,
+                Value::Int(value) => *value as f64,
+                Value::NoRecordedValue if entry.form() == Form::Steps || whole::is_flat(series) => STALE,
+                _ => {
+                    self.whole(group, point, series, &time, acks);
+                    continue;
+                }
+            };
+            if exemplars.peek().is_some_and(|e| e.point as usize == index) {
+                let start_ms = references.as_ref().map_or(0, |group| group.start_ms(&mut start, point, &time));
+                self.with_exemplars(&group.origin, series, (value, start_ms), &time, acks, index, &mut exemplars);
+                continue;
+            }
+            if entry.form() == Form::Apart || entry.len() + origin.len() >= self.guard.wide {
+                let start_ms = references.as_ref().map_or(0, |group| group.start_ms(&mut start, point, &time));
+                self.sample(&group.origin, series, (value, start_ms), &time, acks);
+                continue;
+            }
+            let at = shard_of(&group.origin, series, self.active);
+            let Some(shard) = self.shards.get_mut(at) else { continue };
+            match (&mut shard.body, &references) {
+                (Body::V1 { writer, trail }, _) => {
+                    trail.enter(self.groups);
+                    let mut out = writer.elements();
+                    trail.write(&mut out, &table, (point.series, entry), &origin, sent_value(value), &time);
+                }
+                (Body::V2(body), Some(group)) => {
+                    let start_ms = group.start_ms(&mut start, point, &time);
+                    body.write(&self.symbols, group, point.series, sent_value(value), &time, start_ms);
+                }
+                (Body::V2(_), None) => continue,
+            }
+            shard.took_sample(&time, acks);
+            if shard.full(self.limits) {
+                self.seal(at);
+            }
+        }
+    }
+
+    fn seal(&mut self, at: usize) {
+        let Some(shard) = self.shards.get_mut(at).filter(|s| !s.is_empty()) else { return };
+        let contents = std::mem::take(&mut shard.contents);
+        let acks = std::mem::take(&mut shard.acks);
+        let version = shard.body.version();
+        match shard.finish() {
+            Ok(body) => self.sealed.push_back(Request {
+                body: body.into(),
+                version,
+                contents,
+                acks,
+                shard: at,
+                generation: self.generation,
+            }),
+            Err(error) => {
+                tracing::error!(%error, "A request could not be compressed.");
+                self.metrics.dropped("encoding_failed", contents.points);
+                acks.resolve(pipeline::AckOutcome::Rejected);
+            }
+        }
+    }
+}
+
+/// The shard of a series: a function of its identity alone.
+#[inline]
+fn shard_of(origin: &Origin, series: &Series, shards: usize) -> usize {
+    if shards == 1 {
+        return 0;
+    }
+    place_of(origin.hash() ^ series.hash().rotate_left(32), shards)
+}
+
+fn place_of(hash: u64, shards: usize) -> usize {
+    ((u128::from(hash.wrapping_mul(0x9e37_79b9_7f4a_7c15)) * shards as u128) >> 64) as usize
+}

@@ -1,0 +1,104 @@
+//! The request that a shard fills.
+
+use super::super::sample::Timestamp;
+use super::super::table::Trail;
+use super::super::v2::Body as BodyV2;
+use super::request::{Contents, Limits};
+use pipeline::Acks;
+use prometheus::remote_write::protocol::ProtocolVersion;
+use prometheus::remote_write::{SnappyBlockWriter, SnappyError};
+
+/// A request that is being filled.
+pub(super) struct Shard {
+    pub(super) body: Body,
+    pub(super) contents: Contents,
+    pub(super) acks: Acks,
+}
+
+/// Its bytes so far.
+pub(super) enum Body {
+    V1 { writer: SnappyBlockWriter, trail: Box<Trail> },
+    V2(Box<BodyV2>),
+}
+
+impl Body {
+    fn raw_len(&self) -> usize {
+        match self {
+            Self::V1 { writer, .. } => writer.raw_len(),
+            Self::V2(body) => body.raw_len(),
+        }
+    }
+
+    /// Bytes of the request if it was sealed now, at most.
+    fn packed_len(&self) -> usize {
+        match self {
+            Self::V1 { writer, .. } => writer.compressed_len_bound(),
+            Self::V2(body) => body.compressed_len_bound(),
+        }
+    }
+
+    pub(super) fn version(&self) -> ProtocolVersion {
+        match self {
+            Self::V1 { .. } => ProtocolVersion::V1,
+            Self::V2(_) => ProtocolVersion::V2,
+        }
+    }
+}
+
+impl Shard {
+    pub(super) fn new(version: ProtocolVersion) -> Self {
+        let body = match version {
+            ProtocolVersion::V1 => Body::V1 { writer: SnappyBlockWriter::new(), trail: Box::default() },
+            ProtocolVersion::V2 => Body::V2(Box::default()),
+        };
+        Self { body, contents: Contents::default(), acks: Acks::default() }
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        match &self.body {
+            Body::V1 { writer, .. } => writer.is_empty(),
+            Body::V2(body) => body.is_empty(),
+        }
+    }
+
+    #[inline]
+    pub(super) fn full(&self, limits: Limits) -> bool {
+        self.contents.values() as usize >= limits.samples
+            || self.body.raw_len() >= limits.raw_bytes
+            || self.body.packed_len() >= limits.packed_bytes
+    }
+
+    /// The bytes to send; the next request begins.
+    pub(super) fn finish(&mut self) -> Result<Vec<u8>, SnappyError> {
+        let mut out = Vec::new();
+        match &mut self.body {
+            Body::V1 { writer, trail } => {
+                **trail = Trail::default();
+                writer.finish(&mut out)?;
+            }
+            Body::V2(body) => body.finish(&mut out)?,
+        }
+        Ok(out)
+    }
+
+    /// Counts one float sample that was written.
+    #[inline]
+    pub(super) fn took_sample(&mut self, time: &Timestamp, acks: &Acks) {
+        self.took(Contents { samples: 1, ..Contents::default() }, time, acks);
+    }
+
+    /// Counts a point that was written with `contents`.
+    #[inline]
+    pub(super) fn took(&mut self, contents: Contents, time: &Timestamp, acks: &Acks) {
+        self.contents.points += 1;
+        self.contents.samples += contents.samples;
+        self.contents.histograms += contents.histograms;
+        self.contents.exemplars += contents.exemplars;
+        self.contents.newest_ms = self.contents.newest_ms.max(time.millis);
+        self.contents.oldest_ms = self.contents.oldest_ms.min(time.millis);
+        // One share per request, however many of the batch's points are in it.
+        if acks.awaited() && !self.acks.awaited() {
+            self.acks = acks.clone();
+        }
+    }
+}

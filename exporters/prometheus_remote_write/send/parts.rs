@@ -1,0 +1,247 @@
+//! A request that the store does not take as it is, delivered in parts.
+//!
+//! Parts are cut in two until they are accepted, from the first to the last, so that what belongs to one series stays in
+//! order. A request that is too large is cut so down to one series if need be. One with something wrong in it is cut until the
+//! culprits stand alone, within a budget: a store that refuses everything must not be asked ten thousand times.
+
+use super::super::encode::{Contents, Request};
+use super::{Course, Refusal, Sender, Shipped};
+use bytes::Bytes;
+use pipeline::AckOutcome;
+use prometheus::remote_write::protocol::ProtocolVersion;
+use prometheus::remote_write::snappy::{MAX_RAW_LEN, decode_block};
+use prometheus::remote_write::wire::TimeSeries;
+use prometheus::remote_write::{Batch, Names, SnappyBlockWriter};
+use std::ops::Range;
+
+/// How many times a part of one request may be refused for what is in it before no more is cut: enough to find seven
+/// culprits among ten thousand samples, each of which takes the logarithm of that.
+const BUDGET: u32 = 100;
+
+/// How many refusals in a row, without anything accepted in between, mean that the store refuses everything: more than it takes
+/// to get from a full request to one series and the next.
+const IN_A_ROW: u32 = 32;
+
+/// How many culprits of one refusal are named in the log.
+const NAMED: usize = 5;
+
+/// How much of a culprit's labels is logged, in bytes.
+const SHOWN: usize = 400;
+
+/// The parts of a request.
+struct Parts<'a> {
+    batch: Batch<'a>,
+    version: ProtocolVersion,
+    names: Names,
+    /// What is still to be sent, the first at the end.
+    todo: Vec<Range<usize>>,
+    /// Refusals that may still be followed by a cut.
+    budget: u32,
+    in_a_row: u32,
+    outcome: AckOutcome,
+}
+
+impl Parts<'_> {
+    fn contents(&self, range: &Range<usize>) -> Contents {
+        self.batch.counts(range.clone()).into()
+    }
+
+    /// The part as a body.
+    fn body(&self, range: &Range<usize>) -> Option<Bytes> {
+        let mut writer = SnappyBlockWriter::new();
+        writer.write(|out| self.batch.encode(self.version, self.names, range.clone(), out));
+        let mut body = Vec::new();
+        writer.finish(&mut body).ok()?;
+        Some(body.into())
+    }
+
+    /// Cuts a part that was refused in two, if that promises anything.
+    fn cut(&mut self, range: &Range<usize>, refusal: &Refusal) -> bool {
+        let too_large = refusal.status.as_u16() == 413;
+        self.in_a_row += 1;
+        if range.len() < 2 || self.in_a_row > IN_A_ROW || !refusal.is_of_a_part() || (!too_large && self.budget == 0) {
+            return false;
+        }
+        if !too_large {
+            self.budget -= 1;
+        }
+        let middle = range.start + range.len() / 2;
+        self.todo.push(middle..range.end);
+        self.todo.push(range.start..middle);
+        true
+    }
+
+    /// Notes that not all was delivered.
+    fn worsen(&mut self, outcome: AckOutcome) {
+        if self.outcome != AckOutcome::Dropped {
+            self.outcome = outcome;
+        }
+    }
+}
+
+impl Sender {
+    /// Delivers a request in parts; `first` is what became of it as a whole.
+    #[cold]
+    pub(super) async fn ship_parts(&self, course: &mut Course<'_>, request: &Request, first: Shipped) -> AckOutcome {
+        if let Shipped::Refused(refusal) = &first
+            && !refusal.is_of_a_part()
+        {
+            self.refused(refusal, &request.contents, &[]);
+            return AckOutcome::Rejected;
+        }
+        let mut plain = Vec::new();
+        let decoded = decode_block(&request.body, MAX_RAW_LEN, &mut plain).map_err(|error| error.to_string());
+        let decoded = decoded.and_then(|()| Batch::decode(request.version, &plain).map_err(|error| error.to_string()));
+        let batch = match decoded {
+            Ok(batch) => batch,
+            Err(error) => {
+                tracing::error!(endpoint = %self.shown_endpoint, %error, "A request of our own cannot be read; it is dropped.");
+                self.metrics.dropped("internal_error", request.contents.points);
+                self.metrics.failed(request.contents.points);
+                return AckOutcome::Rejected;
+            }
+        };
+        self.metrics.taken_apart();
+        let all = 0..batch.len();
+        let mut parts = Parts {
+            batch,
+            version: request.version,
+            names: Names::AsTheyAre,
+            todo: vec![all],
+            budget: BUDGET,
+            in_a_row: 0,
+            outcome: AckOutcome::Delivered,
+        };
+        let mut known = Some((first, request.body.len()));
+        while let Some(range) = parts.todo.pop() {
+            let (shipped, bytes) = match known.take() {
+                Some(known) => known,
+                None => match self.ship_part(course, &parts, &range).await {
+                    Some(shipped) => shipped,
+                    None => continue,
+                },
+            };
+            if !self.react(course, &mut parts, range, shipped, bytes) {
+                break;
+            }
+        }
+        parts.outcome
+    }
+
+    /// Sends one part; `None` if nothing is in it.
+    async fn ship_part(
+        &self,
+        course: &mut Course<'_>,
+        parts: &Parts<'_>,
+        range: &Range<usize>,
+    ) -> Option<(Shipped, usize)> {
+        let contents = parts.contents(range);
+        let families = range.end > parts.batch.series.len();
+        if contents.values() + contents.exemplars == 0 && !families {
+            return None;
+        }
+        let body = parts.body(range)?;
+        Some((self.ship(course, &body, parts.version, &contents).await, body.len()))
+    }
+
+    /// What follows from the end of a part; false if the rest is not to be sent.
+    fn react(
+        &self,
+        course: &Course<'_>,
+        parts: &mut Parts<'_>,
+        range: Range<usize>,
+        shipped: Shipped,
+        bytes: usize,
+    ) -> bool {
+        match shipped {
+            Shipped::Accepted => parts.in_a_row = 0,
+            Shipped::Unsupported(why) => {
+                if self.spoken.fall_back() {
+                    tracing::warn!(
+                        endpoint = %self.shown_endpoint,
+                        answer = %why,
+                        "The store does not know remote write 2.0; it gets 1.0 for the next hour. Set protobuf_message: prometheus.WriteRequest to ask no more."
+                    );
+                    self.metrics.fell_back();
+                }
+                parts.version = ProtocolVersion::V1;
+                parts.names = if self.escape_names { Names::Legacy } else { Names::AsTheyAre };
+                parts.todo.push(range);
+            }
+            Shipped::TooOld => {
+                let dropped = self.oldest_ms().map_or(0, |oldest| parts.batch.drop_before(oldest));
+                self.metrics.dropped(self.store.age_reason(), dropped);
+                self.metrics.failed(dropped);
+                tracing::warn!(
+                    endpoint = %self.shown_endpoint,
+                    samples = dropped,
+                    reason = self.store.age_reason(),
+                    "Samples have waited so long that they are older than is accepted; they are dropped, the rest of their request is sent."
+                );
+                parts.worsen(AckOutcome::Dropped);
+                parts.todo.push(range);
+            }
+            Shipped::GivenUp(why) => {
+                let mut left = parts.contents(&range);
+                for range in parts.todo.drain(..) {
+                    let more: Contents = parts.batch.counts(range).into();
+                    left.points += more.points;
+                    left.samples += more.samples;
+                }
+                parts.outcome = self.give_up(course, &left, &why);
+                return false;
+            }
+            Shipped::Refused(refusal) => {
+                if refusal.status.as_u16() == 413 {
+                    self.size.refused(bytes);
+                }
+                if !parts.cut(&range, &refusal) {
+                    let contents = parts.contents(&range);
+                    self.refused(&refusal, &contents, parts.batch.series.get(range).unwrap_or(&[]));
+                    parts.worsen(AckOutcome::Rejected);
+                }
+            }
+        }
+        true
+    }
+
+    /// Counts and tells of what is refused for good.
+    fn refused(&self, refusal: &Refusal, contents: &Contents, culprits: &[TimeSeries<'_>]) {
+        let written = refusal.written.samples + refusal.written.histograms;
+        let lost = contents.points.saturating_sub(written);
+        self.metrics.dropped(refusal.reason(), lost);
+        self.metrics.failed(lost);
+        if written > 0 {
+            self.metrics.partly_sent(contents.points - lost, &refusal.written);
+        }
+        let mut shown: Vec<String> = culprits.iter().take(NAMED).map(show).collect();
+        if culprits.len() > NAMED {
+            shown.push(format!("and {} more", culprits.len() - NAMED));
+        }
+        tracing::error!(
+            endpoint = %self.shown_endpoint,
+            status = refusal.status.as_u16(),
+            samples = lost,
+            error = %refusal.words,
+            series = shown.join(", "),
+            "Exporting failed. The store rejects samples for good; they are dropped."
+        );
+    }
+}
+
+/// A series as people write it, shortened.
+fn show(series: &TimeSeries<'_>) -> String {
+    let labels: Vec<_> =
+        series.labels.iter().map(|(name, value)| (String::from_utf8_lossy(name), String::from_utf8_lossy(value))).collect();
+    let mut text = prometheus::labels::display(labels.iter().map(|(name, value)| (name.as_ref(), value.as_ref())));
+    if text.len() > SHOWN {
+        let end = (0..=SHOWN).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0);
+        text.truncate(end);
+        text.push('…');
+    }
+    let time = series.samples.first().map(|sample| sample.timestamp_ms);
+    match time.or(series.histograms.first().map(|histogram| histogram.timestamp_ms)) {
+        Some(time) => format!("{text}@{time}"),
+        None => text,
+    }
+}

@@ -1,0 +1,523 @@
+//! A request of version 2.0 that is being filled.
+
+use super::super::labels::label_pairs;
+use super::super::metadata::metric_type;
+use super::super::sample::Timestamp;
+use super::super::whole::exemplar_labels;
+use super::numbers::Numbers;
+use super::tables::{Group, RefMetadata, RefOrigin, SymbolTables};
+use pipeline::{Exemplar, Family};
+use prometheus::remote_write::snappy::Elements;
+use prometheus::remote_write::wire::encode::{put_varint, varint_len};
+use prometheus::remote_write::wire::v2::{put_exemplar, put_histogram, put_metadata, put_sample, put_series};
+use prometheus::remote_write::wire::{MetricType, NativeHistogram};
+use prometheus::remote_write::{SnappyBlockWriter, SnappyError};
+use prometheus::translate::UnitNamer;
+
+/// The body of a time series that is more than one sample by itself.
+pub(crate) enum Message<'a> {
+    /// A sample and its exemplars.
+    Sample {
+        /// The value as it is sent.
+        value: f64,
+        /// When the series began to count, in milliseconds since the Unix epoch; 0 if unknown.
+        start_ms: i64,
+        /// Those of the sample.
+        exemplars: &'a [&'a Exemplar],
+    },
+    /// A native histogram.
+    Histogram(&'a NativeHistogram),
+}
+
+/// Symbols and series of a request, each compressed as they come.
+#[derive(Debug, Default)]
+pub(crate) struct Body {
+    numbers: Numbers,
+    series: SnappyBlockWriter,
+    /// Requests so far: what was remembered for another one does not count.
+    request: u32,
+    /// Series of this request, by a hash of what they are.
+    seen: Vec<Seen>,
+    /// What is remembered of them: where the origin's references go, their own references, their metadata.
+    text: Vec<u8>,
+    origin: Origin,
+    /// The last series that was not written by a reference to itself.
+    spelled: Spelled,
+    last: Last,
+    scratch: Vec<u8>,
+    start: StartField,
+}
+
+/// How many series a shard remembers while it fills a request: about as many as it holds, and 200 KiB at most. What does not
+/// find a place is only spelled out again.
+const SEEN: usize = 4096;
+
+/// Not in the block.
+const NOWHERE: u32 = u32::MAX;
+
+/// A repetition shorter than this is not worth a reference.
+const SHORTEST: usize = 4;
+
+/// Tag, length and tag in front of a value.
+const VALUE_AT: usize = 3;
+
+/// A series in this request.
+#[derive(Clone, Copy, Debug, Default)]
+struct Seen {
+    request: u32,
+    table: u32,
+    index: u32,
+    /// Where its remembered text is: a byte for each cut, then its references, then its metadata.
+    text: u32,
+    references: u16,
+    cuts: u8,
+    metadata: u8,
+    /// Where it was written last.
+    at: u32,
+    /// With which origin's references, how long they were, and how long it was in all.
+    origin: u32,
+    shape: u32,
+    len: u32,
+    bits: u64,
+}
+
+/// The origin whose points are being written.
+#[derive(Debug, Default)]
+struct Origin {
+    number: u32,
+    /// Its references, encoded.
+    text: Vec<u8>,
+    /// Where in the text each label ends.
+    ends: Vec<u16>,
+    /// A number for the list of ends.
+    shape: u32,
+    /// Lists of ends that were met in this request.
+    shapes: Vec<Vec<u16>>,
+    /// A run of its labels in the block: from which label to which, and where.
+    run: Option<(u8, u8, u32)>,
+    /// The origin before it, its references, and which labels of this one are the same: those of a job's targets differ in
+    /// one or two.
+    before: u32,
+    text_before: Vec<u8>,
+    same: Vec<bool>,
+}
+
+/// A series in the block, up to its value.
+#[derive(Debug, Default)]
+struct Spelled {
+    bytes: Vec<u8>,
+    at: Option<u32>,
+    bits: u64,
+}
+
+/// The end of the series that was written last.
+#[derive(Clone, Copy, Debug, Default)]
+struct Last {
+    /// Where its timestamps are; 0 if there is none.
+    at: u32,
+    millis: i64,
+    start_ms: i64,
+    len: u32,
+    metadata: Option<RefMetadata>,
+}
+
+/// The encoded start timestamp, which many samples share.
+#[derive(Clone, Copy, Debug, Default)]
+struct StartField {
+    millis: i64,
+    bytes: [u8; 11],
+    len: u8,
+}
+
+impl StartField {
+    #[inline]
+    fn set(&mut self, millis: i64) {
+        if millis != self.millis {
+            self.encode(millis);
+        }
+    }
+
+    #[cold]
+    fn encode(&mut self, millis: i64) {
+        let mut bytes = Vec::with_capacity(11);
+        if millis != 0 {
+            bytes.push(0x18);
+            put_varint(&mut bytes, millis.cast_unsigned());
+        }
+        self.millis = millis;
+        self.len = bytes.len() as u8;
+        if let Some(place) = self.bytes.get_mut(..bytes.len()) {
+            place.copy_from_slice(&bytes);
+        }
+    }
+
+    fn bytes(&self) -> &[u8] {
+        self.bytes.get(..usize::from(self.len)).unwrap_or(&[])
+    }
+}
+
+impl Body {
+    pub(crate) fn raw_len(&self) -> usize {
+        self.series.raw_len() + self.numbers.writer.raw_len()
+    }
+
+    pub(crate) fn compressed_len_bound(&self) -> usize {
+        self.series.compressed_len_bound() + self.numbers.writer.compressed_len_bound()
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.series.is_empty()
+    }
+
+    /// Appends the finished request to `out` and begins the next.
+    pub(crate) fn finish(&mut self, out: &mut Vec<u8>) -> Result<(), SnappyError> {
+        let result = SnappyBlockWriter::finish_all([&mut self.numbers.writer, &mut self.series], out);
+        self.numbers.clear();
+        self.text.clear();
+        self.spelled.at = None;
+        self.last = Last::default();
+        self.origin.shapes.clear();
+        self.request = self.request.wrapping_add(1);
+        if self.request == 0 {
+            // Once around: nothing may be taken for something of the first request.
+            self.seen.clear();
+        }
+        // No origin has this number.
+        (self.origin.number, self.origin.before) = (0, 0);
+        result
+    }
+
+    /// Writes a time series with one sample: the series at `index` of the group's table.
+    #[inline]
+    pub(crate) fn write(
+        &mut self,
+        tables: &SymbolTables,
+        group: &Group,
+        index: u32,
+        value: f64,
+        time: &Timestamp,
+        start_ms: i64,
+    ) {
+        if self.origin.number != group.origin.number {
+            self.enter(tables, &group.origin);
+        }
+        if self.seen.is_empty() {
+            // No request has this number yet.
+            self.seen = vec![Seen { request: self.request.wrapping_sub(1), ..Seen::default() }; SEEN];
+        }
+        let place = (group.table.number.wrapping_mul(0x9e37_79b1).wrapping_add(index) as usize) % SEEN;
+        let Some(&known) = self.seen.get(place) else { return };
+        let same = known.request == self.request && known.table == group.table.number && known.index == index;
+        let mut seen = if same { known } else { self.meet(tables, group, index) };
+        self.start.set(start_ms);
+        self.emit(&mut seen, group.table.entries.get(index as usize).and_then(|e| e.metadata), value, time);
+        if let Some(place) = self.seen.get_mut(place) {
+            *place = seen;
+        }
+    }
+
+    /// Encodes the origin's references.
+    #[cold]
+    fn enter(&mut self, tables: &SymbolTables, origin: &RefOrigin) {
+        let own = &mut self.origin;
+        own.before = own.number;
+        (own.number, own.run) = (origin.number, None);
+        std::mem::swap(&mut own.text, &mut own.text_before);
+        let shape_before = own.shape;
+        own.text.clear();
+        own.ends.clear();
+        for label in origin.ids.chunks(2) {
+            for id in label {
+                self.numbers.put(&tables.interned, *id, &mut own.text);
+            }
+            own.ends.push(own.text.len() as u16);
+        }
+        let known = own.shapes.iter().position(|shape| *shape == own.ends);
+        own.shape = known.unwrap_or(own.shapes.len()) as u32;
+        if known.is_none() {
+            own.shapes.push(own.ends.clone());
+        }
+        own.same.clear();
+        if own.before == 0 || own.shape != shape_before {
+            own.before = 0;
+            return;
+        }
+        let mut start = 0;
+        for end in own.ends.iter().map(|end| usize::from(*end)) {
+            own.same.push(own.text.get(start..end) == own.text_before.get(start..end));
+            start = end;
+        }
+    }
+
+    /// Encodes the references of a series that is new to this request.
+    #[inline(never)]
+    fn meet(&mut self, tables: &SymbolTables, group: &Group, index: u32) -> Seen {
+        let text = self.text.len();
+        let mut seen = Seen {
+            request: self.request,
+            table: group.table.number,
+            index,
+            text: text as u32,
+            at: NOWHERE,
+            ..Seen::default()
+        };
+        let Some(entry) = group.table.entries.get(index as usize) else { return seen };
+        let (ids, cuts) = (group.table.ids(entry), group.table.cuts(entry));
+        seen.cuts = cuts.len() as u8;
+        self.text.resize(text + CUT_LEN * cuts.len(), 0);
+        let start = self.text.len();
+        let mut cuts = cuts.iter().enumerate().peekable();
+        for label in 0..=ids.len() / 2 {
+            while let Some((number, (_, through))) = cuts.next_if(|(_, (at, _))| usize::from(*at) == label) {
+                let [low, high] = ((self.text.len() - start) as u16).to_le_bytes();
+                if let Some(place) = self.text.get_mut(text + CUT_LEN * number..text + CUT_LEN * (number + 1)) {
+                    place.copy_from_slice(&[low, high, *through]);
+                }
+            }
+            for id in ids.get(2 * label..2 * label + 2).unwrap_or(&[]) {
+                self.numbers.put(&tables.interned, *id, &mut self.text);
+            }
+        }
+        seen.references = (self.text.len() - start) as u16;
+        if let Some(metadata) = entry.metadata {
+            let start = self.text.len();
+            let help = self.numbers.of(&tables.interned, metadata.help);
+            let unit = self.numbers.of(&tables.interned, metadata.unit);
+            put_metadata(&mut self.text, MetricType::from_number(metadata.kind.into()), help, unit);
+            seen.metadata = (self.text.len() - start) as u8;
+        }
+        seen
+    }
+
+    /// Writes a series whose references are known.
+    #[inline]
+    fn emit(&mut self, seen: &mut Seen, metadata: Option<RefMetadata>, value: f64, time: &Timestamp) {
+        let Self { series, text, origin, spelled, last, scratch, start, .. } = self;
+        let text = text.get(seen.text as usize..).unwrap_or(&[]);
+        let (cuts, text) = text.split_at_checked(CUT_LEN * usize::from(seen.cuts)).unwrap_or((&[], &[]));
+        let (own, text) = text.split_at_checked(usize::from(seen.references)).unwrap_or((&[], &[]));
+        let about = text.get(..usize::from(seen.metadata)).unwrap_or(&[]);
+        let references = own.len() + origin.text.len();
+        let (stamp, begun) = (time.stamp(), start.bytes());
+        let sample = 9 + stamp.len() + begun.len();
+        let len = field_len(references) + field_len(sample) + about.len();
+        let (head, head_len) = head(len, references);
+        let head = head.get(..head_len).unwrap_or(&[]);
+        let bits = value.to_bits();
+        let bytes = bits.to_le_bytes();
+        let mut out = series.elements();
+        let at = out.position() as u32;
+
+        // Where the end of the same series stands, if it was written before.
+        let mut end = None;
+        if seen.at != NOWHERE && seen.shape == origin.shape && seen.len == len as u32 {
+            let mut from = seen.at as usize;
+            out.copy(from, head.len());
+            from += head.len();
+            let (mut done, mut label) = (0, 0);
+            for (until, through) in cuts.chunks_exact(CUT_LEN).map(read_cut) {
+                out.copy(from, until - done);
+                from += until - done;
+                origin.put(&mut out, (label, through), seen.origin, from);
+                from += origin.labels(label, through).len();
+                (done, label) = (until, through);
+            }
+            out.copy(from, own.len() - done);
+            from += own.len() - done;
+            let zeros = zero_bytes(bits).min(zero_bytes(seen.bits));
+            out.copy(from, VALUE_AT + zeros);
+            out.literal(bytes.get(zeros..).unwrap_or(&[]));
+            end = Some(from + VALUE_AT + 8);
+        } else {
+            scratch.clear();
+            scratch.extend_from_slice(head);
+            let (mut done, mut label) = (0, 0);
+            for (until, through) in cuts.chunks_exact(CUT_LEN).map(read_cut) {
+                scratch.extend_from_slice(own.get(done..until).unwrap_or(&[]));
+                scratch.extend_from_slice(origin.labels(label, through));
+                (done, label) = (until, through);
+            }
+            scratch.extend_from_slice(own.get(done..).unwrap_or(&[]));
+            scratch.extend_from_slice(&[0x12, sample as u8, 0x09]);
+            spelled.put(&mut out, scratch, bits);
+            spelled.at = Some(at);
+            spelled.bits = bits;
+            std::mem::swap(&mut spelled.bytes, scratch);
+        }
+        *seen = Seen { at, origin: origin.number, shape: origin.shape, len: len as u32, bits, ..*seen };
+
+        let times = stamp.len() + begun.len();
+        let times_at = out.position() as u32;
+        if last.at > 0 && (last.millis, last.start_ms) == (time.millis, start.millis) {
+            out.copy(last.at as usize, times);
+        } else {
+            out.literal(stamp);
+            out.literal(begun);
+        }
+        if last.at > 0 && last.metadata == metadata {
+            out.copy((last.at + last.len) as usize, about.len());
+        } else if let Some(end) = end {
+            out.copy(end + times, about.len());
+        } else {
+            out.literal(about);
+        }
+        *last = Last { at: times_at, millis: time.millis, start_ms: start.millis, len: times as u32, metadata };
+    }
+
+    /// Writes a time series with these labels, in the encoding that version 1.0 has for them, and a body of any kind.
+    pub(crate) fn message(
+        &mut self,
+        tables: &SymbolTables,
+        labels: &[u8],
+        metadata: Option<&Family>,
+        message: &Message<'_>,
+        time: &Timestamp,
+    ) {
+        let Self { numbers, series, .. } = self;
+        let interned = &tables.interned;
+        let references: Vec<u32> = label_pairs(labels)
+            .flat_map(|(name, value)| [name, value])
+            .map(|text| numbers.of_text(interned, text))
+            .collect();
+        let mut body = Vec::new();
+        match message {
+            Message::Sample { value, start_ms, exemplars } => {
+                put_sample(&mut body, *value, time.millis, *start_ms);
+                for exemplar in *exemplars {
+                    let mut labels = exemplar_labels(exemplar);
+                    labels.sort_unstable();
+                    let references: Vec<u32> = labels
+                        .iter()
+                        .flat_map(|(name, value)| [name, value])
+                        .map(|text| numbers.of_text(interned, text.as_bytes()))
+                        .collect();
+                    put_exemplar(&mut body, &references, exemplar.value.as_f64(), exemplar.time / 1_000_000);
+                }
+            }
+            Message::Histogram(native) => put_histogram(&mut body, native),
+        }
+        if let Some(family) = metadata {
+            let unit = UnitNamer { utf8: false }.build(&family.unit);
+            let help = numbers.of_text(interned, family.description.as_bytes());
+            let unit = numbers.of_text(interned, unit.as_bytes());
+            put_metadata(&mut body, metric_type(family), help, unit);
+        }
+        series.write(|out| put_series(out, &references, |out| out.extend_from_slice(&body)));
+    }
+}
+
+impl Origin {
+    /// The references of the labels from number `first` up to number `end`.
+    #[inline]
+    fn labels(&self, first: u8, end: u8) -> &[u8] {
+        let at = |labels: u8| usize::from(labels).checked_sub(1).and_then(|last| self.ends.get(last)).map_or(0, |end| *end);
+        self.text.get(usize::from(at(first))..usize::from(at(end))).unwrap_or(&[])
+    }
+
+    /// Writes them, as far as possible by references to `from`, where those of the origin `of` stand.
+    #[inline]
+    fn put(&mut self, out: &mut Elements<'_>, (first, end): (u8, u8), of: u32, mut from: usize) {
+        if of == self.number {
+            return out.copy(from, self.labels(first, end).len());
+        }
+        if of == self.before {
+            for label in first..end {
+                let piece = self.labels(label, label + 1);
+                match self.same.get(usize::from(label)) {
+                    Some(true) => out.copy(from, piece.len()),
+                    _ => out.literal(piece),
+                }
+                from += piece.len();
+            }
+            return;
+        }
+        let at = out.position() as u32;
+        let run = self.labels(first, end);
+        match self.run {
+            Some((of, to, from)) if (of, to) == (first, end) && run.len() >= 2 * SHORTEST => {
+                out.copy(from as usize, run.len());
+            }
+            _ => {
+                out.literal(run);
+                self.run = Some((first, end, at));
+            }
+        }
+    }
+}
+
+impl Spelled {
+    /// Writes `bytes` and a value, with what they have in common with the one before as references to it.
+    #[inline]
+    fn put(&self, out: &mut Elements<'_>, bytes: &[u8], bits: u64) {
+        let value = bits.to_le_bytes();
+        let Some(at) = self.at.map(|at| at as usize) else {
+            out.literal(bytes);
+            return out.literal(&value);
+        };
+        let before = self.bytes.as_slice();
+        let most = bytes.len().min(before.len());
+        let mut prefix = bytes.iter().zip(before).take_while(|(a, b)| a == b).count();
+        if prefix < SHORTEST {
+            prefix = 0;
+        }
+        let suffix = bytes.iter().rev().zip(before.iter().rev()).take(most - prefix).take_while(|(a, b)| a == b).count();
+        out.copy(at, prefix);
+        if suffix < SHORTEST {
+            out.literal(bytes.get(prefix..).unwrap_or(&[]));
+            return out.literal(&value);
+        }
+        let zeros = zero_bytes(bits).min(zero_bytes(self.bits));
+        out.literal(bytes.get(prefix..bytes.len() - suffix).unwrap_or(&[]));
+        out.copy(at + before.len() - suffix, suffix + zeros);
+        out.literal(value.get(zeros..).unwrap_or(&[]));
+    }
+}
+
+/// The size of a length-delimited field of `len` bytes with a short tag.
+#[inline]
+fn field_len(len: usize) -> usize {
+    1 + varint_len(len as u64) + len
+}
+
+/// Tag and length of a time series of `len` bytes, tag and length of its references, and how many bytes that is.
+#[inline]
+fn head(len: usize, references: usize) -> ([u8; HEAD_MAX], usize) {
+    let mut head = [0; HEAD_MAX];
+    let mut at = 0;
+    for (tag, mut rest) in [(0x2a, len), (0x0a, references)] {
+        let mut put = |byte: u8| {
+            if let Some(place) = head.get_mut(at) {
+                *place = byte;
+                at += 1;
+            }
+        };
+        put(tag);
+        while rest >= 0x80 {
+            put((rest & 0x7f) as u8 | 0x80);
+            rest >>= 7;
+        }
+        put(rest as u8);
+    }
+    (head, at)
+}
+
+/// Two tags and two lengths of up to five bytes.
+const HEAD_MAX: usize = 12;
+
+/// A cut as it is remembered: after how many bytes of references, and how many labels of the origin are through.
+const CUT_LEN: usize = 3;
+
+#[inline]
+fn read_cut(bytes: &[u8]) -> (usize, u8) {
+    match bytes {
+        [low, high, through] => (usize::from(u16::from_le_bytes([*low, *high])), *through),
+        _ => (0, 0),
+    }
+}
+
+/// With how many zero bytes a value begins in wire order.
+#[inline]
+fn zero_bytes(bits: u64) -> usize {
+    // All of zero is zero bytes, and there are eight.
+    (bits.trailing_zeros() / 8) as usize
+}
