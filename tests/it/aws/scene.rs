@@ -14,7 +14,8 @@ pub(crate) const SERIES: usize = 100;
 
 /// Quick requests and retries, so that seconds stand for minutes; and patience with a busy machine, since what times out may
 /// have been accepted and comes again.
-pub(crate) const QUICK: &str = "timeout: 60s, batch_send_deadline: 50ms, retry_on_failure: {initial_interval: 50ms, max_interval: 300ms}";
+pub(crate) const QUICK: &str =
+    "timeout: 60s, batch_send_deadline: 50ms, retry_on_failure: {initial_interval: 50ms, max_interval: 300ms}";
 
 /// A home directory without anything in it.
 pub(crate) struct Home(tempfile::TempDir);
@@ -42,7 +43,8 @@ impl Home {
 /// Gives a program this home and these variables, and nothing of AWS beside them.
 pub(crate) fn environment(command: &mut Command, home: &Home, variables: &[(String, String)]) {
     for (name, _) in std::env::vars_os() {
-        if name.to_string_lossy().starts_with("AWS_") || name.to_string_lossy().to_ascii_lowercase().ends_with("_proxy") {
+        if name.to_string_lossy().starts_with("AWS_") || name.to_string_lossy().to_ascii_lowercase().ends_with("_proxy")
+        {
             command.env_remove(name);
         }
     }
