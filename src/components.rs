@@ -20,6 +20,7 @@ pub const TABLE: &[Factory] = &[
     processors::cumulativetodelta::FACTORY,
     processors::deltatocumulative::FACTORY,
     processors::memory_limiter::FACTORY,
+    processors::metric_start_time::FACTORY,
     processors::relabel::FACTORY,
     processors::resource::FACTORY,
     connectors::forward::FACTORY,

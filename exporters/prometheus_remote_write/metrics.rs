@@ -6,8 +6,8 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::encode::Contents;
-use prometheus::remote_write::protocol::Written;
 use super::shards::Progress;
+use prometheus::remote_write::protocol::Written;
 
 /// The reason of points that are lost because the program ends.
 const SHUTDOWN: &str = "shutdown";
@@ -49,7 +49,10 @@ impl Metrics {
             written_exemplars: detail("written_exemplars", "Exemplars that the store has accepted."),
             sent_bytes: detail("sent_bytes", "Compressed bytes of accepted requests."),
             retries: detail("retries", "Attempts after the first one."),
-            taken_apart: detail("split_requests", "Requests that were sent in parts, since the store did not take them whole."),
+            taken_apart: detail(
+                "split_requests",
+                "Requests that were sent in parts, since the store did not take them whole.",
+            ),
             fallbacks: detail("fallbacks", "Times that the store was found not to know remote write 2.0."),
             send_seconds: telemetry.distribution(
                 "otelcol_exporter_prometheusremotewrite_send_seconds",
@@ -98,6 +101,13 @@ impl Metrics {
         gauge("shards", "Shards that samples are spread over.", shards);
         gauge("cached_origins", "Origins whose labels are kept in wire form.", origins);
         gauge("cached_series", "Series whose labels are kept in wire form.", series);
+    }
+
+    /// Publishes how many series' deltas are being added up.
+    pub(super) fn delta_streams(&self, streams: usize) {
+        let both = [("exporter", self.exporter.as_str()), ("endpoint", self.endpoint.as_str())];
+        let name = "otelcol_exporter_prometheusremotewrite_delta_streams";
+        self.telemetry.gauge(name, "Series whose deltas are being added up.", &both).set(streams as f64);
     }
 
     /// Counts points that are not sent, by reason.

@@ -5,6 +5,7 @@
 //! it has not accepted stays in memory up to `remote_write_queue`'s bounds, then the pipeline waits.
 
 mod config;
+mod delta;
 mod encode;
 mod labels;
 mod limits;
@@ -151,7 +152,8 @@ impl Exporter for RemoteWrite {
         let linger = self.config.linger;
         let translation = Arc::new(self.config.translation);
         let metrics = Arc::clone(&self.metrics);
-        let encoder = Encoder::new(Arc::clone(&translation), self.config.limits, metrics, Guard::new(self.config.store));
+        let encoder =
+            Encoder::new(Arc::clone(&translation), self.config.limits, metrics, Guard::new(self.config.store));
         let mut running = Running {
             encoder,
             escaped: Arc::new(translation.escaping()),
@@ -208,8 +210,9 @@ impl Running {
                 },
                 () = wait_until(due) => self.encoder.seal_all(),
             }
-            self.hand_over(shards).await;
+            // A change of the shards seals requests too, and nothing else may come for long.
             self.adapt(shards);
+            self.hand_over(shards).await;
         }
         self.encoder.seal_all();
         self.hand_over(shards).await;

@@ -56,6 +56,8 @@ impl Lane {
             transport: Arc::clone(&courier.transport),
             batch: settings.batch,
             ready: settings.batch.is_none() && !store.is_durable(),
+            encoder: Arc::default(),
+            metrics: Arc::clone(&courier.metrics),
         };
         Self {
             gather: Gather::new(settings.batch),

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use otlp::encode::MetricsEncoder;
 use otlp::request;
+use parking_lot::Mutex;
 use pipeline::component::Signal;
 use pipeline::{AckOutcome, Acks, Batch};
 
@@ -153,16 +155,25 @@ pub(super) struct Maker {
     pub(super) batch: Option<BatchSettings>,
     /// Make them ready to be sent.
     pub(super) ready: bool,
+    /// Remembers what targets say of themselves.
+    pub(super) encoder: Arc<Mutex<MetricsEncoder>>,
+    pub(super) metrics: Arc<Metrics>,
 }
 
 impl Maker {
-    /// The requests that a batch becomes, or why it cannot be sent. Takes a while for large ones.
+    /// The requests that a batch becomes, or why it cannot be sent; none if OTLP has no place for anything in it, which is counted.
+    /// Takes a while for large ones.
     pub(super) fn contents(&self, batch: Batch) -> Vec<(u64, Result<Content, String>)> {
         let (body, items) = match batch {
             Batch::Metrics(batch) => {
-                let body = otlp::encode::metrics(&batch);
-                let points = request::count(Signal::Metrics, &body);
-                (body, points)
+                let encoded = self.encoder.lock().encode(&batch);
+                for (reason, samples) in encoded.dropped.by_reason().into_iter().filter(|(_, samples)| *samples > 0) {
+                    self.metrics.dropped(reason, samples);
+                }
+                if encoded.body.is_empty() {
+                    return Vec::new();
+                }
+                (encoded.body, encoded.data_points)
             }
             Batch::Messages(batch) => (batch.body, batch.items),
         };

@@ -204,6 +204,30 @@ impl HttpClient {
         result.map_err(|failure| chain.error(failure))
     }
 
+    /// As [`HttpClient::send`], but of a body longer than `limit` bytes only the beginning is read, and its connection closed:
+    /// for responses whose status is what matters.
+    ///
+    /// # Errors
+    /// As [`HttpClient::send`], except for long bodies.
+    pub async fn send_for_status(
+        &self,
+        request: &Request,
+        body: &mut Vec<u8>,
+        limit: usize,
+    ) -> Result<ResponseHead, RequestError> {
+        let phase = AtomicU8::new(Phase::Connecting as u8);
+        let mut chain = Chain::new(&self.inner, request, &phase);
+        let sending = chain.send_for_status(body, limit);
+        let result = match request.timeout.or(self.inner.timeout) {
+            None => sending.await,
+            Some(timeout) => match tokio::time::timeout(timeout, sending).await {
+                Ok(result) => result,
+                Err(_) => Err(Failure::timeout(timeout, Phase::text(phase.load(Ordering::Relaxed)))),
+            },
+        };
+        result.map_err(|failure| chain.error(failure))
+    }
+
     /// Sends a request and hands over the response as soon as its head is there. The timeout covers the time until
     /// then. The connection is kept for another request once the body has been read to its end.
     ///

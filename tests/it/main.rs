@@ -16,5 +16,6 @@ mod otlp_out;
 mod outages;
 mod receiving;
 mod reload;
+mod sender_rules;
 mod staleness;
 mod support;

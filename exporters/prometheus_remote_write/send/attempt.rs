@@ -11,7 +11,7 @@ use prometheus::remote_write::protocol::{
 use std::time::{Duration, SystemTime};
 use tokio::time::Instant;
 
-/// What is read of an answer: enough for the store's words, which are logged.
+/// What is read of an answer: enough for the store's words, which are logged. However many they are, the status holds.
 const ANSWER_LIMIT: usize = 64 * 1024;
 
 /// The end of one attempt.
@@ -100,10 +100,15 @@ fn names_a_reason(status: StatusCode, words: &str) -> bool {
 }
 
 impl Sender {
-    pub(super) async fn attempt(&self, request: &HttpRequest, version: ProtocolVersion, contents: &Contents) -> Attempt {
+    pub(super) async fn attempt(
+        &self,
+        request: &HttpRequest,
+        version: ProtocolVersion,
+        contents: &Contents,
+    ) -> Attempt {
         let mut answer = Vec::new();
         let started = Instant::now();
-        let result = self.client.send(request, &mut answer, ANSWER_LIMIT).await;
+        let result = self.client.send_for_status(request, &mut answer, ANSWER_LIMIT).await;
         self.metrics.attempt(started.elapsed().as_secs_f64());
         let head = match result {
             Ok(head) => head,

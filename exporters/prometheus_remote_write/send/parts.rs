@@ -209,7 +209,8 @@ impl Sender {
     fn refused(&self, refusal: &Refusal, contents: &Contents, culprits: &[TimeSeries<'_>]) {
         let written = refusal.written.samples + refusal.written.histograms;
         let lost = contents.points.saturating_sub(written);
-        self.metrics.dropped(refusal.reason(), lost);
+        let reason = self.store.reason_of(&refusal.words).unwrap_or_else(|| refusal.reason());
+        self.metrics.dropped(reason, lost);
         self.metrics.failed(lost);
         if written > 0 {
             self.metrics.partly_sent(contents.points - lost, &refusal.written);
@@ -221,6 +222,7 @@ impl Sender {
         tracing::error!(
             endpoint = %self.shown_endpoint,
             status = refusal.status.as_u16(),
+            reason,
             samples = lost,
             error = %refusal.words,
             series = shown.join(", "),
@@ -231,8 +233,11 @@ impl Sender {
 
 /// A series as people write it, shortened.
 fn show(series: &TimeSeries<'_>) -> String {
-    let labels: Vec<_> =
-        series.labels.iter().map(|(name, value)| (String::from_utf8_lossy(name), String::from_utf8_lossy(value))).collect();
+    let labels: Vec<_> = series
+        .labels
+        .iter()
+        .map(|(name, value)| (String::from_utf8_lossy(name), String::from_utf8_lossy(value)))
+        .collect();
     let mut text = prometheus::labels::display(labels.iter().map(|(name, value)| (name.as_ref(), value.as_ref())));
     if text.len() > SHOWN {
         let end = (0..=SHOWN).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0);

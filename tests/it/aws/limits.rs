@@ -21,8 +21,24 @@ const LABEL_BYTES: usize = 7 * 1024;
 const LABELS: usize = 150;
 const REQUEST_BYTES: usize = 1_000_000;
 
+/// Series that the service refuses, its words, and the reason that it counts them under.
+const REFUSED: [(&str, &str, &str); 3] = [
+    ("late", "user=1: err: out of order sample. timestamp=2026-01-01T00:00:00Z", "sample-out-of-order"),
+    ("twice", "user=1: err: duplicate sample for timestamp. timestamp=2026-01-01T00:00:00Z", "new-value-for-timestamp"),
+    (
+        "beyond",
+        "per-user series limit of 2000000 exceeded, Capacity from 2,000,000 to 10,000,000",
+        "per_user_series_limit",
+    ),
+];
+
 /// Answers as the service does.
-fn amp(request: &Request, samples: &Samples, violations: &Mutex<Vec<String>>, seen: &mut HashSet<(String, i64)>) -> Option<Reply> {
+fn amp(
+    request: &Request,
+    samples: &Samples,
+    violations: &Mutex<Vec<String>>,
+    seen: &mut HashSet<(String, i64)>,
+) -> Option<Reply> {
     let refuse = |status: u16, words: String| {
         violations.lock().unwrap().push(words.clone());
         Some(Reply::status(status, &format!("{{\"message\":\"{words}\"}}")))
@@ -32,6 +48,13 @@ fn amp(request: &Request, samples: &Samples, violations: &Mutex<Vec<String>>, se
     }
     if request.body.len() > 900_000 {
         return refuse(413, format!("{} bytes are too near to the limit", request.body.len()));
+    }
+    // What nobody can know beforehand: the service takes nothing of a request with such a series.
+    for (name, words, _) in REFUSED {
+        if let Some((series, _)) = samples.with(&[&format!("__name__=\"{name}\"")]).next() {
+            let body = serde_json::json!({ "message": format!("{words}, series={series}") }).to_string();
+            return Some(Reply::status(400, &body));
+        }
     }
     for (series, samples) in &samples.0 {
         let labels = series.matches("=\"").count();
@@ -64,7 +87,12 @@ fn many(name: &str, labels: usize) -> String {
 
 /// A series of one label whose names and values have so many bytes, together with the target's own labels.
 fn long(name: &str, bytes: usize, port: u16) -> String {
-    let own = "__name__".len() + name.len() + "instancejob".len() + format!("127.0.0.1:{port}").len() + "amp".len() + "l".len();
+    let own = "__name__".len()
+        + name.len()
+        + "instancejob".len()
+        + format!("127.0.0.1:{port}").len()
+        + "amp".len()
+        + "l".len();
     format!("# TYPE {name} gauge\n{name}{{l=\"{}\"}} 1\n", "x".repeat(bytes - own))
 }
 
@@ -76,6 +104,9 @@ fn page(n: u64, port: u16) -> String {
     page += &(long("at_most_bytes", LABEL_BYTES, port) + &long("too_many_bytes", LABEL_BYTES + 1, port));
     page += &format!("# TYPE young gauge\nyoung 1 {:.3}\n", old(HOUR_MS - 120_000));
     page += &format!("# TYPE too_old gauge\ntoo_old 1 {:.3}\n", old(HOUR_MS + 120_000));
+    for (name, ..) in REFUSED {
+        page += &format!("# TYPE {name} gauge\n{name} {n}\n");
+    }
     page += &format!("# TYPE work counter\nwork_total {n} # {{trace_id=\"t{n}\"}} 1\n");
     page + "# EOF\n"
 }
@@ -104,7 +135,10 @@ fn what_is_over_a_limit_is_counted_by_its_reason_and_the_rest_arrives() {
         number += 1;
         assert!(request.path.starts_with("http://aps-workspaces.eu-west-1.amazonaws.com/"), "{}", request.path);
         match number % 7 {
-            3 => Some(Reply::status(429, "ingestion rate limit (1666666) exceeded while adding 12 samples and 0 metadata")),
+            3 => Some(Reply::status(
+                429,
+                "ingestion rate limit (1666666) exceeded while adding 12 samples and 0 metadata",
+            )),
             5 => Some(Reply::status(429, "{\"message\":\"Rate exceeded\"}")),
             _ => amp(request, samples, &found, &mut seen),
         }
@@ -115,12 +149,12 @@ fn what_is_over_a_limit_is_counted_by_its_reason_and_the_rest_arrives() {
     let target = Target::start_typed(OPEN_METRICS, move |n| page(n, *own.lock().unwrap()));
     *port.lock().unwrap() = target.port();
     let mut oxidot = start(&store, &home, &key, &job("amp", &target.address(), "300ms"), QUICK);
-    let samples = |name: &str| store.accepted().of(&[&format!("__name__=\"{name}\"")]).len();
+    let samples = |name: &str| store.know(|known| known.accepted.of(&[&format!("__name__=\"{name}\"")])).len();
     wait_until("some scrapes", || samples("work_total") >= 10);
-    let dropped = |reason: &str| {
-        oxidot.own("otelcol_exporter_dropped_metric_points", &[&format!("reason=\"{reason}\"")])
-    };
-    for reason in ["max_label_names_per_series", "label_value_too_long", "greater_than_max_sample_age"] {
+    let dropped =
+        |reason: &str| oxidot.own("otelcol_exporter_dropped_metric_points", &[&format!("reason=\"{reason}\"")]);
+    let own = ["max_label_names_per_series", "label_value_too_long", "greater_than_max_sample_age"];
+    for reason in own.into_iter().chain(REFUSED.map(|(.., reason)| reason)) {
         let counted = dropped(reason);
         assert!(counted >= 10.0, "{reason}: {counted}");
     }
@@ -139,7 +173,7 @@ fn what_is_over_a_limit_is_counted_by_its_reason_and_the_rest_arrives() {
     assert_eq!(*violations.lock().unwrap(), [""; 0]);
     store.assert_nothing_bad();
     accepted.assert_in_order(&Samples::default());
-    for name in ["too_many_labels", "too_many_bytes", "too_old"] {
+    for name in ["too_many_labels", "too_many_bytes", "too_old", "late", "twice", "beyond"] {
         assert_eq!(samples(name), 0, "{name}");
     }
     for (at, up) in accepted.of(&["__name__=\"up\""]) {
@@ -167,7 +201,8 @@ fn requests_stay_below_the_limit_whatever_they_are_compressed_to() {
         })
         .collect();
     let target = Target::start(move |_| page.clone());
-    let mut oxidot = start(&store, &home, &key, &job("amp", &target.address(), "2s"), "timeout: 60s, batch_send_deadline: 3s");
+    let mut oxidot =
+        start(&store, &home, &key, &job("amp", &target.address(), "2s"), "timeout: 60s, batch_send_deadline: 3s");
     wait_until("large requests", || {
         store.know(|known| known.attempts.iter().filter(|attempt| attempt.body.1 > 700_000).count() >= 4)
     });
