@@ -85,8 +85,8 @@ pub fn sign(
         .map_err(|error| SignError(text_of(&error)))?;
     let headers = request.headers.iter().copied();
     let body = SignableBody::Precomputed(sha256_hex(request.body));
-    let signable = SignableRequest::new(request.method, request.uri, headers, body)
-        .map_err(|error| SignError(text_of(&error)))?;
+    let signable =
+        SignableRequest::new(request.method, request.uri, headers, body).map_err(|error| SignError(text_of(&error)))?;
     let (instructions, _) = aws_sigv4::http_request::sign(signable, &SigningParams::V4(params))
         .map_err(|error| SignError(text_of(&error)))?
         .into_parts();

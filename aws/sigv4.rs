@@ -172,7 +172,9 @@ impl ClientAuth for SigV4 {
             Ok(identity) => identity.map_err(|error| AuthError::new(error.to_string()))?,
             Err(_) => {
                 let last = self.cache.last_failure().map(|error| format!("; last time: {error}")).unwrap_or_default();
-                return Err(AuthError::new(format!("AWS credentials are being looked up for longer than {WAIT:?}{last}")));
+                return Err(AuthError::new(format!(
+                    "AWS credentials are being looked up for longer than {WAIT:?}{last}"
+                )));
             }
         };
         for name in SIGNATURE {

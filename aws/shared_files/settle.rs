@@ -153,7 +153,10 @@ fn is_complete(contents: &Contents, profile: &str) -> bool {
 
 /// Whether the last line of a file may be cut in two.
 fn is_cut(contents: &Contents) -> bool {
-    [&contents.credentials, &contents.config].into_iter().map(Content::text).any(|text| !text.is_empty() && !text.ends_with('\n'))
+    [&contents.credentials, &contents.config]
+        .into_iter()
+        .map(Content::text)
+        .any(|text| !text.is_empty() && !text.ends_with('\n'))
 }
 
 /// The first reading after the start.

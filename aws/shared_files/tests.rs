@@ -154,10 +154,8 @@ fn what_may_be_cut_in_two_waits_longer_than_any_writer_pauses() {
 #[test]
 fn profiles_that_keys_come_from_count_like_the_profile_itself() {
     let config = "[profile amp]\nrole_arn = arn:aws:iam::1:role/r\nsource_profile = middle\n[profile middle]\nrole_arn = arn:aws:iam::1:role/m\nsource_profile = default\n";
-    let with = |text: &str| Contents {
-        credentials: Content::Text(text.to_owned()),
-        config: Content::Text(config.to_owned()),
-    };
+    let with =
+        |text: &str| Contents { credentials: Content::Text(text.to_owned()), config: Content::Text(config.to_owned()) };
     let start = || {
         let (mut settler, now) = (Settler::default(), Instant::now());
         let long_ago = Some(Duration::from_secs(60));

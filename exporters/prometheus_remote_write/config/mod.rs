@@ -108,7 +108,8 @@ impl Config {
             problems.refuse(key, message);
             StoreLimits::default()
         });
-        if let Some(age) = keys.remote_write_queue.sample_age_limit.map(GoDuration::to_std).filter(|age| !age.is_zero()) {
+        if let Some(age) = keys.remote_write_queue.sample_age_limit.map(GoDuration::to_std).filter(|age| !age.is_zero())
+        {
             store.limit_age(age);
         }
         let limits = limits(&keys, &store, &mut problems);

@@ -326,7 +326,8 @@ async fn samples_over_age_are_dropped_and_the_rest_is_sent() {
         }
     })
     .await;
-    let keys = "remote_write_queue: {sample_age_limit: 60s}\nretry_on_failure: {initial_interval: 5ms, max_interval: 20ms}";
+    let keys =
+        "remote_write_queue: {sample_age_limit: 60s}\nretry_on_failure: {initial_interval: 5ms, max_interval: 20ms}";
     let mut exporter = Running::start_at(judge.address, keys).await;
     let o = origin(Source::Scrape, &[("service.name", "j")], &[]);
     let all = (0..12u32).map(|i| series("x", FamilyKind::Gauge, &[("i", &i.to_string())])).collect();
@@ -384,7 +385,11 @@ async fn version_2_is_tried_again_after_an_hour() {
 
 #[tokio::test]
 async fn what_a_store_has_not_written_is_counted() {
-    let written = |samples: u64| format!("X-Prometheus-Remote-Write-Samples-Written: {samples}\r\nX-Prometheus-Remote-Write-Histograms-Written: 0\r\nX-Prometheus-Remote-Write-Exemplars-Written: 0");
+    let written = |samples: u64| {
+        format!(
+            "X-Prometheus-Remote-Write-Samples-Written: {samples}\r\nX-Prometheus-Remote-Write-Histograms-Written: 0\r\nX-Prometheus-Remote-Write-Exemplars-Written: 0"
+        )
+    };
     let judge = Judge::start(move |number, _| match number {
         0 => (format!("200 OK\r\n{}", written(7)), String::new()),
         // All of it was left out, and there is nothing wrong with that: a store that deduplicates, for one.

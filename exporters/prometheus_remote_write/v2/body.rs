@@ -410,7 +410,8 @@ impl Origin {
     /// The references of the labels from number `first` up to number `end`.
     #[inline]
     fn labels(&self, first: u8, end: u8) -> &[u8] {
-        let at = |labels: u8| usize::from(labels).checked_sub(1).and_then(|last| self.ends.get(last)).map_or(0, |end| *end);
+        let at =
+            |labels: u8| usize::from(labels).checked_sub(1).and_then(|last| self.ends.get(last)).map_or(0, |end| *end);
         self.text.get(usize::from(at(first))..usize::from(at(end))).unwrap_or(&[])
     }
 
@@ -460,7 +461,8 @@ impl Spelled {
         if prefix < SHORTEST {
             prefix = 0;
         }
-        let suffix = bytes.iter().rev().zip(before.iter().rev()).take(most - prefix).take_while(|(a, b)| a == b).count();
+        let suffix =
+            bytes.iter().rev().zip(before.iter().rev()).take(most - prefix).take_while(|(a, b)| a == b).count();
         out.copy(at, prefix);
         if suffix < SHORTEST {
             out.literal(bytes.get(prefix..).unwrap_or(&[]));

@@ -38,10 +38,8 @@ impl Key {
 
     /// As a profile of the shared files, written as the SSM agent does it.
     pub(crate) fn profile(&self, name: &str) -> String {
-        let mut text = format!(
-            "[{name}]\naws_access_key_id     = {}\naws_secret_access_key = {}\n",
-            self.id, self.secret
-        );
+        let mut text =
+            format!("[{name}]\naws_access_key_id     = {}\naws_secret_access_key = {}\n", self.id, self.secret);
         if let Some(token) = &self.token {
             text.push_str(&format!("aws_session_token     = {token}\n"));
         }

@@ -22,7 +22,12 @@ const LABELS: usize = 150;
 const REQUEST_BYTES: usize = 1_000_000;
 
 /// Answers as the service does.
-fn amp(request: &Request, samples: &Samples, violations: &Mutex<Vec<String>>, seen: &mut HashSet<(String, i64)>) -> Option<Reply> {
+fn amp(
+    request: &Request,
+    samples: &Samples,
+    violations: &Mutex<Vec<String>>,
+    seen: &mut HashSet<(String, i64)>,
+) -> Option<Reply> {
     let refuse = |status: u16, words: String| {
         violations.lock().unwrap().push(words.clone());
         Some(Reply::status(status, &format!("{{\"message\":\"{words}\"}}")))
@@ -64,7 +69,12 @@ fn many(name: &str, labels: usize) -> String {
 
 /// A series of one label whose names and values have so many bytes, together with the target's own labels.
 fn long(name: &str, bytes: usize, port: u16) -> String {
-    let own = "__name__".len() + name.len() + "instancejob".len() + format!("127.0.0.1:{port}").len() + "amp".len() + "l".len();
+    let own = "__name__".len()
+        + name.len()
+        + "instancejob".len()
+        + format!("127.0.0.1:{port}").len()
+        + "amp".len()
+        + "l".len();
     format!("# TYPE {name} gauge\n{name}{{l=\"{}\"}} 1\n", "x".repeat(bytes - own))
 }
 
@@ -104,7 +114,10 @@ fn what_is_over_a_limit_is_counted_by_its_reason_and_the_rest_arrives() {
         number += 1;
         assert!(request.path.starts_with("http://aps-workspaces.eu-west-1.amazonaws.com/"), "{}", request.path);
         match number % 7 {
-            3 => Some(Reply::status(429, "ingestion rate limit (1666666) exceeded while adding 12 samples and 0 metadata")),
+            3 => Some(Reply::status(
+                429,
+                "ingestion rate limit (1666666) exceeded while adding 12 samples and 0 metadata",
+            )),
             5 => Some(Reply::status(429, "{\"message\":\"Rate exceeded\"}")),
             _ => amp(request, samples, &found, &mut seen),
         }
@@ -117,9 +130,8 @@ fn what_is_over_a_limit_is_counted_by_its_reason_and_the_rest_arrives() {
     let mut oxidot = start(&store, &home, &key, &job("amp", &target.address(), "300ms"), QUICK);
     let samples = |name: &str| store.accepted().of(&[&format!("__name__=\"{name}\"")]).len();
     wait_until("some scrapes", || samples("work_total") >= 10);
-    let dropped = |reason: &str| {
-        oxidot.own("otelcol_exporter_dropped_metric_points", &[&format!("reason=\"{reason}\"")])
-    };
+    let dropped =
+        |reason: &str| oxidot.own("otelcol_exporter_dropped_metric_points", &[&format!("reason=\"{reason}\"")]);
     for reason in ["max_label_names_per_series", "label_value_too_long", "greater_than_max_sample_age"] {
         let counted = dropped(reason);
         assert!(counted >= 10.0, "{reason}: {counted}");
@@ -167,7 +179,8 @@ fn requests_stay_below_the_limit_whatever_they_are_compressed_to() {
         })
         .collect();
     let target = Target::start(move |_| page.clone());
-    let mut oxidot = start(&store, &home, &key, &job("amp", &target.address(), "2s"), "timeout: 60s, batch_send_deadline: 3s");
+    let mut oxidot =
+        start(&store, &home, &key, &job("amp", &target.address(), "2s"), "timeout: 60s, batch_send_deadline: 3s");
     wait_until("large requests", || {
         store.know(|known| known.attempts.iter().filter(|attempt| attempt.body.1 > 700_000).count() >= 4)
     });

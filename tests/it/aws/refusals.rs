@@ -44,9 +44,9 @@ fn expired_and_unknown_keys_are_exchanged_and_the_same_batch_is_sent_again_at_on
         let before = scene.scrapes();
         wait_until("some scrapes", || scene.scrapes() > before + 12);
         let bad = format!("Credential={old}/");
-        scene.store.judge(move |request, _| {
-            request.header("authorization").unwrap().contains(&bad).then(|| forbidden(words))
-        });
+        scene
+            .store
+            .judge(move |request, _| request.header("authorization").unwrap().contains(&bad).then(|| forbidden(words)));
         wait_until("another key", || scene.store.signers().len() == 2);
         scene.check_complete();
         let attempts = attempts(&scene);
@@ -79,8 +79,12 @@ fn an_identity_that_may_not_write_keeps_its_data_and_is_named() {
     });
     let mut variables = key.variables();
     variables.push(variable("AWS_ENDPOINT_URL_STS", sts.url()));
-    let mut scene =
-        Scene::start_with(store, Home::new(), &variables, &format!("sigv4: {{region: {REGION}, role_arn: \"{role}\"}}"));
+    let mut scene = Scene::start_with(
+        store,
+        Home::new(),
+        &variables,
+        &format!("sigv4: {{region: {REGION}, role_arn: \"{role}\"}}"),
+    );
     let line = scene.oxidot.wait_for_log(TOLD);
     let attempt = attempts(&scene)[0].clone();
     for part in [
@@ -126,10 +130,16 @@ fn credentials_that_stay_expired_are_named_and_data_waits_for_others() {
 fn what_else_is_refused_is_told_with_what_to_do() {
     let python = require_python!(python());
     let cases = [
-        ("Signature expired: 20261122T000000Z is now earlier than 20261122T001000Z (20261122T001500Z - 5 min.)", "clock"),
+        (
+            "Signature expired: 20261122T000000Z is now earlier than 20261122T001000Z (20261122T001500Z - 5 min.)",
+            "clock",
+        ),
         ("Credential should be scoped to a valid region, not 'eu-west-1'. ", "set region and service"),
         ("Missing Authentication Token", "a proxy removes the Authorization header"),
-        ("The request signature we calculated does not match the signature you provided.", "does not belong to the key"),
+        (
+            "The request signature we calculated does not match the signature you provided.",
+            "does not belong to the key",
+        ),
         ("Forbidden", "AWS refuses the request"),
     ];
     at_once(cases, |(words, advice)| {

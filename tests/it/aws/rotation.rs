@@ -22,15 +22,15 @@ fn cuts(text: &str) -> Vec<usize> {
     let at = |needle: &str| text.find(needle).unwrap();
     let line_end = |needle: &str| at(needle) + text[at(needle)..].find('\n').unwrap() + 1;
     vec![
-        at("aws_session_token") + 120,       // within the token
-        0,                                   // empty
-        line_end("aws_secret_access_key"),   // without a token
-        at("aws_secret_access_key") + 40,    // within the secret
-        text.len() - 2,                      // all but the end of the token
-        line_end("aws_access_key_id"),       // only an id
-        at("aws_session_token") + 8,         // within the name of a key
-        at("aws_access_key_id") + 30,        // within the id
-        text.len() - 1,                      // all but the last line's end
+        at("aws_session_token") + 120,     // within the token
+        0,                                 // empty
+        line_end("aws_secret_access_key"), // without a token
+        at("aws_secret_access_key") + 40,  // within the secret
+        text.len() - 2,                    // all but the end of the token
+        line_end("aws_access_key_id"),     // only an id
+        at("aws_session_token") + 8,       // within the name of a key
+        at("aws_access_key_id") + 30,      // within the id
+        text.len() - 1,                    // all but the last line's end
     ]
 }
 

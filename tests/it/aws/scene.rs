@@ -42,7 +42,8 @@ impl Home {
 /// Gives a program this home and these variables, and nothing of AWS beside them.
 pub(crate) fn environment(command: &mut Command, home: &Home, variables: &[(String, String)]) {
     for (name, _) in std::env::vars_os() {
-        if name.to_string_lossy().starts_with("AWS_") || name.to_string_lossy().to_ascii_lowercase().ends_with("_proxy") {
+        if name.to_string_lossy().starts_with("AWS_") || name.to_string_lossy().to_ascii_lowercase().ends_with("_proxy")
+        {
             command.env_remove(name);
         }
     }

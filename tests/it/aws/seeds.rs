@@ -75,7 +75,8 @@ fn the_collector_configuration_of_2021_writes_signed() {
     assert_eq!(answer.status, 200, "{}", answer.body);
     crate::support::wait_until("some scrapes", || {
         http::get(page, "/metrics").is_some_and(|answer| {
-            crate::support::oxidot::total(&answer.body, "otelcol_receiver_accepted_metric_points", &["prometheus"]) > 0.0
+            crate::support::oxidot::total(&answer.body, "otelcol_receiver_accepted_metric_points", &["prometheus"])
+                > 0.0
         })
     });
     // Its batches wait for a minute, or for the end.

@@ -91,7 +91,10 @@ fn profile_with_a_role_and_a_source_profile() {
     assert!(calls.len() >= 2);
     for call in calls {
         assert_eq!((call.caller.as_str(), call.parameter("RoleArn")), (key.id.as_str(), ROLE));
-        assert_eq!((call.parameter("ExternalId"), call.parameter("RoleSessionName")), ("the-external-id", "the-session"));
+        assert_eq!(
+            (call.parameter("ExternalId"), call.parameter("RoleSessionName")),
+            ("the-external-id", "the-session")
+        );
         assert_eq!(call.region, REGION);
     }
     sts.assert_nothing_bad();
@@ -140,7 +143,10 @@ fn roles_of_the_configuration() {
     assert_names(&who(&mut scene), &["assumed role (configuration (access_key))", ROLE]);
     scene.check_complete();
     let call = &sts.calls()[0];
-    assert_eq!((call.caller.as_str(), call.parameter("ExternalId"), call.region.as_str()), (key.id.as_str(), "e-1", REGION));
+    assert_eq!(
+        (call.caller.as_str(), call.parameter("ExternalId"), call.region.as_str()),
+        (key.id.as_str(), "e-1", REGION)
+    );
 
     // The extension, with a region of its own for STS.
     let store = AwsStore::start(&python);
@@ -255,10 +261,8 @@ fn instance() {
     let python = require_python!(python());
     let store = AwsStore::start(&python);
     let imds = Metadata::instance(store.keys(), SHORT, None);
-    let variables = [
-        variable("AWS_EC2_METADATA_DISABLED", "false"),
-        variable("AWS_EC2_METADATA_SERVICE_ENDPOINT", imds.url()),
-    ];
+    let variables =
+        [variable("AWS_EC2_METADATA_DISABLED", "false"), variable("AWS_EC2_METADATA_SERVICE_ENDPOINT", imds.url())];
     let mut scene = Scene::start(store, Home::new(), &variables);
     wait_for_signers(&scene, 2);
     assert_names(&who(&mut scene), &["IMDSv2", "ASIA"]);
@@ -273,10 +277,8 @@ fn an_instance_one_hop_too_far_away_is_told_and_waited_for() {
     let store = AwsStore::start(&python);
     let imds = Metadata::instance(store.keys(), LONG, None);
     imds.set(Mood::Silent);
-    let variables = [
-        variable("AWS_EC2_METADATA_DISABLED", "false"),
-        variable("AWS_EC2_METADATA_SERVICE_ENDPOINT", imds.url()),
-    ];
+    let variables =
+        [variable("AWS_EC2_METADATA_DISABLED", "false"), variable("AWS_EC2_METADATA_SERVICE_ENDPOINT", imds.url())];
     let mut scene = Scene::start(store, Home::new(), &variables);
     let line = scene.oxidot.wait_for_log(NONE);
     assert_names(&line, &["IMDSv2", "hop limit", "--http-put-response-hop-limit 2"]);
@@ -405,11 +407,8 @@ fn among_real_addresses(test: &str) {
         Err(error) => return skipped(&format!("{test}: unshare: {error}")),
     }
     let program = std::env::current_exe().unwrap();
-    let output = within("exec \"$@\"")
-        .arg(program)
-        .args(["--exact", test, "--ignored", "--nocapture"])
-        .output()
-        .unwrap();
+    let output =
+        within("exec \"$@\"").arg(program).args(["--exact", test, "--ignored", "--nocapture"]).output().unwrap();
     let text = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert!(output.status.success() && text.contains("1 passed"), "{text}");
 }

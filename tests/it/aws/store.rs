@@ -147,7 +147,8 @@ impl Shared {
         if status == 200
             && let Some(port) = self.behind
         {
-            let headers: Vec<(String, String)> = request.headers.iter().filter(|(name, _)| name != "content-length").cloned().collect();
+            let headers: Vec<(String, String)> =
+                request.headers.iter().filter(|(name, _)| name != "content-length").cloned().collect();
             let answer = http::send(port, "POST", "/api/v1/write", &headers, &request.body).unwrap();
             assert!(answer.status < 300, "{answer:?}");
         }

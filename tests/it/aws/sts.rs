@@ -151,7 +151,9 @@ impl Door {
         if call.parameter("Action") == "AssumeRoleWithWebIdentity" {
             return match (self.token_is_good)(call.parameter("WebIdentityToken")) {
                 true => Ok(()),
-                false => Err(("ExpiredTokenException", "Token expired: current date/time must be before the expiration")),
+                false => {
+                    Err(("ExpiredTokenException", "Token expired: current date/time must be before the expiration"))
+                }
             };
         }
         // Roles may assume roles.
@@ -180,7 +182,10 @@ fn refuse(code: &str, words: &str) -> Reply {
 /// The parameters of a form.
 fn parameters(body: &[u8]) -> Vec<(String, String)> {
     let text = String::from_utf8_lossy(body);
-    text.split('&').filter_map(|pair| pair.split_once('=')).map(|(name, value)| (decoded(name), decoded(value))).collect()
+    text.split('&')
+        .filter_map(|pair| pair.split_once('='))
+        .map(|(name, value)| (decoded(name), decoded(value)))
+        .collect()
 }
 
 fn decoded(text: &str) -> String {
