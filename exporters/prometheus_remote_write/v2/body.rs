@@ -1,33 +1,17 @@
 //! A request of version 2.0 that is being filled.
 
-use super::super::labels::label_pairs;
-use super::super::metadata::metric_type;
+mod message;
+
+pub(crate) use message::Message;
+
 use super::super::sample::Timestamp;
-use super::super::whole::exemplar_labels;
 use super::numbers::Numbers;
 use super::tables::{Group, RefMetadata, RefOrigin, SymbolTables};
-use pipeline::{Exemplar, Family};
 use prometheus::remote_write::snappy::Elements;
+use prometheus::remote_write::wire::MetricType;
 use prometheus::remote_write::wire::encode::{put_varint, varint_len};
-use prometheus::remote_write::wire::v2::{put_exemplar, put_histogram, put_metadata, put_sample, put_series};
-use prometheus::remote_write::wire::{MetricType, NativeHistogram};
+use prometheus::remote_write::wire::v2::put_metadata;
 use prometheus::remote_write::{SnappyBlockWriter, SnappyError};
-use prometheus::translate::UnitNamer;
-
-/// The body of a time series that is more than one sample by itself.
-pub(crate) enum Message<'a> {
-    /// A sample and its exemplars.
-    Sample {
-        /// The value as it is sent.
-        value: f64,
-        /// When the series began to count, in milliseconds since the Unix epoch; 0 if unknown.
-        start_ms: i64,
-        /// Those of the sample.
-        exemplars: &'a [&'a Exemplar],
-    },
-    /// A native histogram.
-    Histogram(&'a NativeHistogram),
-}
 
 /// Symbols and series of a request, each compressed as they come.
 #[derive(Debug, Default)]
@@ -362,47 +346,6 @@ impl Body {
             out.literal(about);
         }
         *last = Last { at: times_at, millis: time.millis, start_ms: start.millis, len: times as u32, metadata };
-    }
-
-    /// Writes a time series with these labels, in the encoding that version 1.0 has for them, and a body of any kind.
-    pub(crate) fn message(
-        &mut self,
-        tables: &SymbolTables,
-        labels: &[u8],
-        metadata: Option<&Family>,
-        message: &Message<'_>,
-        time: &Timestamp,
-    ) {
-        let Self { numbers, series, .. } = self;
-        let interned = &tables.interned;
-        let references: Vec<u32> = label_pairs(labels)
-            .flat_map(|(name, value)| [name, value])
-            .map(|text| numbers.of_text(interned, text))
-            .collect();
-        let mut body = Vec::new();
-        match message {
-            Message::Sample { value, start_ms, exemplars } => {
-                put_sample(&mut body, *value, time.millis, *start_ms);
-                for exemplar in *exemplars {
-                    let mut labels = exemplar_labels(exemplar);
-                    labels.sort_unstable();
-                    let references: Vec<u32> = labels
-                        .iter()
-                        .flat_map(|(name, value)| [name, value])
-                        .map(|text| numbers.of_text(interned, text.as_bytes()))
-                        .collect();
-                    put_exemplar(&mut body, &references, exemplar.value.as_f64(), exemplar.time / 1_000_000);
-                }
-            }
-            Message::Histogram(native) => put_histogram(&mut body, native),
-        }
-        if let Some(family) = metadata {
-            let unit = UnitNamer { utf8: false }.build(&family.unit);
-            let help = numbers.of_text(interned, family.description.as_bytes());
-            let unit = numbers.of_text(interned, unit.as_bytes());
-            put_metadata(&mut body, metric_type(family), help, unit);
-        }
-        series.write(|out| put_series(out, &references, |out| out.extend_from_slice(&body)));
     }
 }
 

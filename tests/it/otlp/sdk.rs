@@ -9,7 +9,7 @@ use crate::support::python::{environment, require_python};
 use crate::support::{free_port, require, wait_until};
 
 /// An interpreter that has the SDK, or why there is none.
-fn python() -> Result<PathBuf, String> {
+pub(super) fn python() -> Result<PathBuf, String> {
     let packages = ["opentelemetry-sdk", "opentelemetry-exporter-otlp"];
     let modules = "opentelemetry.exporter.otlp.proto.grpc, opentelemetry.exporter.otlp.proto.http";
     environment("opentelemetry-sdk", &packages, modules)
