@@ -86,17 +86,29 @@ pub struct ComponentError {
     message: String,
     #[source]
     source: Option<Box<dyn std::error::Error + Send + Sync>>,
+    lost: u64,
 }
 
 impl ComponentError {
     /// An error that says what is wrong and what to do; lowercase, no full stop.
     pub fn new(message: impl Into<String>) -> Self {
-        Self { message: message.into(), source: None }
+        Self { message: message.into(), source: None, lost: 0 }
+    }
+
+    /// The end of a component that did as it was told and had no time to deliver all: so many items are lost, and
+    /// counted.
+    pub fn loss(items: u64) -> Self {
+        Self { lost: items, ..Self::new(format!("{items} items could not be delivered in time and are lost")) }
+    }
+
+    /// How many items were lost, if that is all there is to report.
+    pub fn lost(&self) -> Option<u64> {
+        (self.lost > 0).then_some(self.lost)
     }
 
     /// The same with its cause, whose text is appended.
     pub fn caused(message: impl fmt::Display, cause: impl std::error::Error + Send + Sync + 'static) -> Self {
-        Self { message: format!("{message}: {cause}"), source: Some(Box::new(cause)) }
+        Self { message: format!("{message}: {cause}"), source: Some(Box::new(cause)), lost: 0 }
     }
 }
 

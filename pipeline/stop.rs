@@ -9,7 +9,11 @@ use tokio::time::Instant;
 enum Stage {
     Running,
     /// Take in nothing more; be done by then.
-    Stopping(Instant),
+    Stopping {
+        deadline: Instant,
+        /// Another instance with the same identity waits to take over.
+        succeeded: bool,
+    },
 }
 
 /// Held by whoever decides when to stop.
@@ -35,15 +39,26 @@ impl StopSource {
     /// Tells all holders to stop and to be done by `deadline`. A second call can only bring the deadline
     /// forward.
     pub fn stop(&self, deadline: Instant) {
+        self.end(deadline, false);
+    }
+
+    /// The same, and that a successor waits: what outlives the instance is better left to it than finished.
+    pub fn hand_over(&self, deadline: Instant) {
+        self.end(deadline, true);
+    }
+
+    fn end(&self, deadline: Instant, succeeded: bool) {
         self.0.send_if_modified(|stage| {
             let sooner = match *stage {
-                Stage::Running => true,
-                Stage::Stopping(current) => deadline < current,
+                Stage::Running => Some(Stage::Stopping { deadline, succeeded }),
+                Stage::Stopping { deadline: current, succeeded } => {
+                    (deadline < current).then_some(Stage::Stopping { deadline, succeeded })
+                }
             };
-            if sooner {
-                *stage = Stage::Stopping(deadline);
+            if let Some(sooner) = sooner {
+                *stage = sooner;
             }
-            sooner
+            sooner.is_some()
         });
     }
 }
@@ -70,6 +85,19 @@ impl Stop {
         *self.0.borrow() != Stage::Running
     }
 
+    /// Whether a successor waits to take over.
+    pub fn is_succeeded(&self) -> bool {
+        matches!(*self.0.borrow(), Stage::Stopping { succeeded: true, .. })
+    }
+
+    /// Waits until a successor waits to take over. Never returns if none ever does.
+    pub async fn succeeded(&mut self) {
+        let waits = |stage: &Stage| matches!(stage, Stage::Stopping { succeeded: true, .. });
+        if self.0.wait_for(waits).await.is_err() {
+            std::future::pending().await
+        }
+    }
+
     /// Waits until the deadline of a requested stop has passed.
     pub async fn deadline_passed(&mut self) {
         loop {
@@ -80,7 +108,7 @@ impl Stop {
                         return;
                     }
                 }
-                Stage::Stopping(deadline) => {
+                Stage::Stopping { deadline, .. } => {
                     tokio::select! {
                         () = tokio::time::sleep_until(deadline) => return,
                         changed = self.0.changed() => if changed.is_err() {

@@ -14,6 +14,9 @@ use std::process::ExitCode;
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
+/// The exit code of a service that was asked to end and could not deliver all before that.
+const LOST: u8 = 3;
+
 fn main() -> ExitCode {
     match cli::parse(std::env::args_os()) {
         Ok(command) => execute(command),
@@ -28,6 +31,10 @@ fn execute(command: Command) -> ExitCode {
             Ok(()) => ExitCode::SUCCESS,
             // One problem a line, as editors and people like it.
             Err(RunError::Config(errors)) => fail(errors),
+            Err(error) if error.is_loss() => {
+                say(format_args!("error: {error}"));
+                ExitCode::from(LOST)
+            }
             Err(error) => fail(format_args!("error: {error}")),
         },
         Command::Validate(options) => match resolver(options).resolve() {

@@ -48,6 +48,13 @@ pub enum RunError {
     Service(#[from] Box<ServiceError>),
 }
 
+impl RunError {
+    /// Whether all went as it was asked to, but that there was no time to deliver all.
+    pub fn is_loss(&self) -> bool {
+        matches!(self, Self::Service(error) if matches!(**error, ServiceError::Lost { .. }))
+    }
+}
+
 /// Reads the configuration that a command line names, now and at each reload.
 #[derive(Clone, Debug)]
 pub struct Resolver {
@@ -185,7 +192,8 @@ pub fn run(options: Options) -> Result<(), RunError> {
         let mut signals =
             OsSignals::listen().map_err(|cause| RunError::System { what: "cannot listen to signals", cause })?;
         let mut reloads = Reloads { resolver, log: log.clone(), read: settings };
-        let drain = if example.is_some() { EXAMPLE_DRAIN } else { DRAIN_DEADLINE };
+        let is_example = example.is_some();
+        let drain = if is_example { EXAMPLE_DRAIN } else { DRAIN_DEADLINE };
         let service = Service::new(PROGRAM, telemetry.clone(), drain);
         let result = tokio::select! {
             result = service.run(graph, &mut reloads, &mut signals) => result,
@@ -193,7 +201,11 @@ pub fn run(options: Options) -> Result<(), RunError> {
             () = stay_small() => Ok(()),
             () = show(example, &telemetry) => Ok(()),
         };
-        result.map_err(|error| RunError::Service(Box::new(error)))
+        match result {
+            // The example's store is a part of it, and gone before all is delivered.
+            Err(ServiceError::Lost { .. }) if is_example => Ok(()),
+            result => result.map_err(|error| RunError::Service(Box::new(error))),
+        }
     })
 }
 

@@ -114,17 +114,48 @@ fn file_name(name: &str) -> String {
     out
 }
 
-/// Removes the files of cursors that are not in `names`; says which.
-pub(crate) fn forget_others(directory: &Path, names: &[String]) -> io::Result<Vec<String>> {
+/// The text that [`file_name`] was made of, where it is all there.
+fn name_of(file_name: &str) -> Option<String> {
+    let mut rest = file_name.strip_prefix(BEGINNING)?.as_bytes();
+    let mut name = Vec::new();
+    while let Some((byte, after)) = rest.split_first() {
+        rest = after;
+        match byte {
+            b'%' => {
+                let digits = std::str::from_utf8(rest.get(..2)?).ok()?;
+                name.push(u8::from_str_radix(digits, 16).ok()?);
+                rest = rest.get(2..)?;
+            }
+            b'~' => return None,
+            other => name.push(*other),
+        }
+    }
+    String::from_utf8(name).ok()
+}
+
+/// Cursors that are not in `names`, and where they stand.
+pub(crate) fn others(directory: &Path, names: &[String]) -> io::Result<Vec<(String, Position)>> {
+    let mut positions = Vec::new();
+    for entry in std::fs::read_dir(directory)? {
+        let Some(name) = entry?.file_name().to_str().and_then(name_of).filter(|name| !names.contains(name)) else {
+            continue;
+        };
+        if let (_, Stored::At(position)) = CursorFile::open(directory, &name)? {
+            positions.push((name, position));
+        }
+    }
+    Ok(positions)
+}
+
+/// Removes the files of cursors that are not in `names`.
+pub(crate) fn forget_others(directory: &Path, names: &[String]) -> io::Result<()> {
     let kept: Vec<String> = names.iter().map(|name| file_name(name)).collect();
-    let mut forgotten = Vec::new();
     for entry in std::fs::read_dir(directory)? {
         let entry = entry?;
         let Some(name) = entry.file_name().to_str().map(str::to_owned) else { continue };
         if name.starts_with(BEGINNING) && !kept.contains(&name) {
             std::fs::remove_file(entry.path())?;
-            forgotten.push(name.get(BEGINNING.len()..).unwrap_or_default().to_owned());
         }
     }
-    Ok(forgotten)
+    Ok(())
 }

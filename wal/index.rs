@@ -209,6 +209,18 @@ impl Index {
         true
     }
 
+    /// Moves the reader from the beginning of a record to a later place, if it stands there: somebody has what lies
+    /// between.
+    pub(crate) fn pass_over(&mut self, which: usize, from: Position, to: Position) -> bool {
+        match self.cursors.get_mut(which) {
+            Some(cursor) if cursor.read.record == from.record => {
+                cursor.read = to;
+                true
+            }
+            _ => false,
+        }
+    }
+
     /// Notes that a destination has everything before `position`; true if that is news.
     pub(crate) fn ack(&mut self, which: usize, position: Position) -> bool {
         let settled = self.settle(position);

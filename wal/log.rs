@@ -46,6 +46,7 @@ pub(crate) struct Inner {
     writer: Mutex<Writer>,
     pub(crate) index: Mutex<Index>,
     pub(crate) end: watch::Sender<Position>,
+    torn_bytes: u64,
     _lock: DirectoryLock,
 }
 
@@ -84,10 +85,10 @@ impl Log {
     /// # Errors
     /// If somebody else has the directory, or it cannot be read or written.
     pub fn open(options: Options) -> Result<Self, OpenError> {
-        let Recovered { lock, index } = recover::recover(&options)?;
+        let Recovered { lock, index, torn_bytes } = recover::recover(&options)?;
         let end = watch::Sender::new(index.end);
         let writer = Mutex::new(Writer::default());
-        Ok(Self(Arc::new(Inner { options, writer, index: Mutex::new(index), end, _lock: lock })))
+        Ok(Self(Arc::new(Inner { options, writer, index: Mutex::new(index), end, torn_bytes, _lock: lock })))
     }
 
     pub(crate) fn inner(&self) -> &Arc<Inner> {
@@ -161,6 +162,11 @@ impl Log {
         self.0.index.lock().cursors.get(cursor).map(|cursor| cursor.acked)
     }
 
+    /// Up to where destination `cursor` was handed everything.
+    pub fn read_up_to(&self, cursor: usize) -> Option<Position> {
+        self.0.index.lock().cursors.get(cursor).map(|cursor| cursor.read)
+    }
+
     /// Whether there are records that the reader of destination `cursor` has not read.
     pub fn has_unread(&self, cursor: usize) -> bool {
         let index = self.0.index.lock();
@@ -175,6 +181,12 @@ impl Log {
     /// What destination `cursor` did not get since the log was opened.
     pub fn losses(&self, cursor: usize) -> Losses {
         self.0.index.lock().cursors.get(cursor).map_or_else(Losses::default, |cursor| cursor.losses)
+    }
+
+    /// Bytes of a torn tail that were cut off when the log was opened: a record that was being written when the machine
+    /// died.
+    pub fn torn_bytes(&self) -> u64 {
+        self.0.torn_bytes
     }
 
     /// Number of segments, and bytes in them.
@@ -264,6 +276,22 @@ impl Log {
                 Err(_) => return,
             }
         }
+    }
+
+    /// Syncs, waits up to `patience` for other holders of the log to let go of it, and gives the directory free. Blocks.
+    ///
+    /// Threads of the blocking pool hold the log until they are done with a read, which nobody waits for any more; whoever
+    /// opens the directory next is not to find it taken because of that.
+    ///
+    /// # Errors
+    /// If the last sync has failed; the directory is free all the same.
+    pub fn close(self, patience: Duration) -> io::Result<()> {
+        let synced = self.maintain();
+        let started = std::time::Instant::now();
+        while Arc::strong_count(&self.0) > 1 && started.elapsed() < patience {
+            std::thread::sleep(Duration::from_millis(2));
+        }
+        synced
     }
 
     /// Lets the disk take so many more bytes of records.

@@ -37,8 +37,8 @@ pub struct Options {
     pub permissions: u32,
     /// How long to wait for the directory's lock, such as for a predecessor that is ending. Default 0.
     pub lock_timeout: Duration,
-    /// Names of the destinations. A new one begins at the oldest record that is kept; one that is not named any more
-    /// is forgotten. Default none.
+    /// Names of the destinations. A new one begins where the slowest of those stands that were there before, else at the
+    /// oldest record that is kept; one that is not named any more is forgotten. Default none.
     pub cursors: Vec<String>,
     /// Bytes after which a segment is full. Default 64 MiB; at most an eighth of `max_bytes`.
     pub segment_bytes: u64,

@@ -55,6 +55,8 @@ fn holder_note(holder: &str) -> String {
 pub(crate) struct Recovered {
     pub(crate) lock: DirectoryLock,
     pub(crate) index: Index,
+    /// Bytes of a torn tail that were cut off.
+    pub(crate) torn_bytes: u64,
 }
 
 /// Takes the directory and reads what is in it.
@@ -71,31 +73,37 @@ pub(crate) fn recover(options: &Options) -> Result<Recovered, OpenError> {
         LockError::Held(holder) => OpenError::Locked { directory: directory.clone(), holder },
         LockError::Io(source) => failed(source),
     })?;
-    let (segments, end) = segments(directory)?;
+    let (segments, end, torn_bytes) = segments(directory)?;
     let mut index = Index { segments, end, cursors: Vec::new() };
-    for name in cursor::forget_others(directory, &options.cursors).map_err(failed)? {
+    let others = cursor::others(directory, &options.cursors).map_err(failed)?;
+    for (name, position) in &others {
         tracing::warn!(
             directory = %directory.display(),
             cursor = %name,
-            "A destination is not configured any more; what waits for it in the log is given up."
+            samples = end.samples.saturating_sub(position.samples),
+            "A destination is not configured any more; the samples that wait for it go to those that are new, or to nobody."
         );
     }
+    cursor::forget_others(directory, &options.cursors).map_err(failed)?;
+    let mut stood: Vec<Position> = others.into_iter().map(|(_, position)| position).collect();
     let mut files = Vec::new();
     for name in &options.cursors {
         files.push((name, CursorFile::open(directory, name).map_err(failed)?));
     }
+    stood
+        .extend(files.iter().filter_map(|(_, (_, stored))| if let Stored::At(at) = stored { Some(*at) } else { None }));
     if index.segments.is_empty() {
         // Numbers go on where they were, so that no cursor that cannot be written points into segments to come.
-        let stood =
-            files.iter().filter_map(|(_, (_, stored))| if let Stored::At(at) = stored { Some(*at) } else { None });
-        index.end = stood.fold(index.end, Position::max);
+        index.end = stood.iter().copied().fold(index.end, Position::max);
     }
+    // What everybody had need not go to a destination that is new, perhaps in place of one that is gone.
+    let begin = stood.into_iter().min().map_or(index.start(), |slowest| index.settle(slowest));
     for (name, (file, stored)) in files {
-        let opened = open_cursor(directory, name, file, stored, &index);
+        let opened = open_cursor(directory, name, file, stored, &index, begin);
         index.cursors.push(opened);
     }
     index.resettle();
-    Ok(Recovered { lock, index })
+    Ok(Recovered { lock, index, torn_bytes })
 }
 
 /// Makes a directory and those above it that are missing.
@@ -110,10 +118,17 @@ pub fn create_directory(directory: &Path, permissions: u32) -> io::Result<()> {
     builder.create(directory)
 }
 
-fn open_cursor(directory: &Path, name: &str, mut file: CursorFile, stored: Stored, index: &Index) -> Cursor {
+fn open_cursor(
+    directory: &Path,
+    name: &str,
+    mut file: CursorFile,
+    stored: Stored,
+    index: &Index,
+    begin: Position,
+) -> Cursor {
     let at = match stored {
         Stored::At(position) => index.settle(position),
-        Stored::Missing => index.start(),
+        Stored::Missing => begin,
         Stored::Damaged => {
             tracing::error!(
                 directory = %directory.display(),
@@ -139,12 +154,13 @@ fn open_cursor(directory: &Path, name: &str, mut file: CursorFile, stored: Store
     cursor
 }
 
-/// All segments, and the place where the next record goes.
-fn segments(directory: &Path) -> Result<(VecDeque<Segment>, Position), OpenError> {
+/// All segments, the place where the next record goes, and the bytes of a torn tail that was cut off.
+fn segments(directory: &Path) -> Result<(VecDeque<Segment>, Position, u64), OpenError> {
     let failed = |source| OpenError::Io { directory: directory.to_owned(), source };
     let mut numbers = segment::list(directory).map_err(failed)?;
     remove_unborn(directory, &mut numbers).map_err(failed)?;
     let mut found: VecDeque<Segment> = VecDeque::new();
+    let mut torn = 0;
     let mut end = Position { segment: numbers.first().copied().unwrap_or(0), offset: START, record: 0, samples: 0 };
     for (at, number) in numbers.iter().copied().enumerate() {
         let path = segment::path(directory, number);
@@ -184,6 +200,7 @@ fn segments(directory: &Path) -> Result<(VecDeque<Segment>, Position), OpenError
         if let Some(scan) = scanned {
             if scan.end < segment.len && last {
                 cut(&path, scan.end, segment.len);
+                torn = segment.len - scan.end;
                 segment.len = scan.end;
             }
             segment.oldest_ms = scan.oldest_ms;
@@ -192,7 +209,7 @@ fn segments(directory: &Path) -> Result<(VecDeque<Segment>, Position), OpenError
         }
         found.push_back(segment);
     }
-    Ok((found, end))
+    Ok((found, end, torn))
 }
 
 /// Deletes segments at the end of which not even the header is whole: the machine died when they were begun.

@@ -1,6 +1,7 @@
 //! Type, help and unit of families, sent now and then in requests of their own (remote write 1.0 has no
 //! place for them beside the samples).
 
+use super::account::Mark;
 use super::encode::{Contents, Request};
 use super::translation::Translation;
 use pipeline::{Acks, Family, FamilyKind, MetricBatch, SeriesTable, Slot};
@@ -88,6 +89,7 @@ fn seal(writer: &mut SnappyBlockWriter, generation: u64) -> Option<Request> {
         acks: Acks::default(),
         shard: 0,
         generation,
+        mark: Mark::default(),
     })
 }
 

@@ -4,6 +4,7 @@ use parking_lot::Mutex;
 use pipeline::telemetry::{Counter, Distribution, Gauge, Telemetry};
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::encode::Contents;
 use super::shards::Progress;
@@ -30,6 +31,8 @@ pub(super) struct Metrics {
     send_seconds: Distribution,
     newest_sent: Gauge,
     dropped: Mutex<HashMap<&'static str, Counter>>,
+    /// Points for which there was no time at the end.
+    lost: AtomicU64,
 }
 
 impl Metrics {
@@ -66,6 +69,7 @@ impl Metrics {
                 &both,
             ),
             dropped: Mutex::new(HashMap::new()),
+            lost: AtomicU64::new(0),
             telemetry: telemetry.clone(),
             exporter: exporter.to_owned(),
             endpoint: endpoint.to_owned(),
@@ -73,8 +77,12 @@ impl Metrics {
     }
 
     /// Publishes what waits.
-    pub(super) fn watch(&self, progress: &Arc<Progress>, capacity: usize) {
-        let own = [("exporter", self.exporter.as_str()), ("data_type", "metrics")];
+    /// The Collector's two gauges have no label for the endpoint, which they need if there are several.
+    pub(super) fn watch(&self, progress: &Arc<Progress>, capacity: usize, several: bool) {
+        let mut own = vec![("exporter", self.exporter.as_str()), ("data_type", "metrics")];
+        if several {
+            own.push(("endpoint", &self.endpoint));
+        }
         let both = [("exporter", self.exporter.as_str()), ("endpoint", self.endpoint.as_str())];
         let gauge = |name: &str, help, labels: &[(&str, &str)], read: fn(&Progress) -> f64| {
             let progress = Arc::clone(progress);
@@ -103,6 +111,12 @@ impl Metrics {
         gauge("cached_series", "Series whose labels are kept in wire form.", series);
     }
 
+    /// A gauge of this destination.
+    pub(super) fn destination_gauge(&self, name: &str, help: &'static str) -> Gauge {
+        let both = [("exporter", self.exporter.as_str()), ("endpoint", self.endpoint.as_str())];
+        self.telemetry.gauge(&format!("otelcol_exporter_prometheusremotewrite_{name}"), help, &both)
+    }
+
     /// Publishes how many series' deltas are being added up.
     pub(super) fn delta_streams(&self, streams: usize) {
         let both = [("exporter", self.exporter.as_str()), ("endpoint", self.endpoint.as_str())];
@@ -117,7 +131,7 @@ impl Metrics {
             self.telemetry.counter(
                 "otelcol_exporter_dropped_metric_points",
                 "Data points that were dropped, by reason.",
-                &[("exporter", &self.exporter), ("reason", reason)],
+                &[("exporter", &self.exporter), ("endpoint", &self.endpoint), ("reason", reason)],
             )
         };
         self.dropped.lock().entry(reason).or_insert_with(|| counter(())).add(points);
@@ -125,13 +139,17 @@ impl Metrics {
 
     /// Counts points that there was no time for when the program ended.
     pub(super) fn lost(&self, points: u64) {
+        if points == 0 {
+            return;
+        }
+        self.lost.fetch_add(points, Ordering::Relaxed);
         self.dropped(SHUTDOWN, points);
         self.failed(points);
     }
 
     /// What [`Metrics::lost`] has counted.
     pub(super) fn lost_at_shutdown(&self) -> u64 {
-        self.dropped.lock().get(SHUTDOWN).map_or(0, Counter::get)
+        self.lost.load(Ordering::Relaxed)
     }
 
     pub(super) fn failed(&self, points: u64) {

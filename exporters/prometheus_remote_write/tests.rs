@@ -21,6 +21,7 @@ use std::sync::Arc;
 
 mod delivery;
 mod deltas;
+mod durable;
 mod encoding;
 mod observed;
 mod parts;

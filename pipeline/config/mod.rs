@@ -26,6 +26,7 @@ mod duration;
 mod error;
 mod fields;
 mod id;
+mod merge;
 mod node;
 mod parse;
 mod print;

@@ -6,35 +6,7 @@ use pipeline::config::{Entry, Mapping, Node, Value};
 /// `append_lists` (the gate `confmap.enableMergeAppendOption`) lists below `service` called `extensions`,
 /// `receivers` or `exporters` are extended by what they do not hold yet.
 pub(super) fn merge(base: &mut Node, over: Node, append_lists: bool) {
-    merge_at(base, over, append_lists, &mut Vec::new());
-}
-
-fn merge_at(base: &mut Node, over: Node, append_lists: bool, path: &mut Vec<String>) {
-    match (&mut base.value, over.value) {
-        (Value::Mapping(base), Value::Mapping(over)) => {
-            for entry in over.entries {
-                match base.entries.iter_mut().find(|known| known.key == entry.key) {
-                    Some(known) => {
-                        known.key_span = entry.key_span;
-                        path.push(entry.key);
-                        merge_at(&mut known.value, entry.value, append_lists, path);
-                        path.pop();
-                    }
-                    None => base.entries.push(entry),
-                }
-            }
-        }
-        (Value::Sequence(base), Value::Sequence(over)) if append_lists && is_appended(path) => {
-            for item in over {
-                if !base.contains(&item) {
-                    base.push(item);
-                }
-            }
-        }
-        (_, value) => {
-            *base = Node { span: over.span, value, original: over.original };
-        }
-    }
+    base.merge_with(over, &|path| append_lists && is_appended(path));
 }
 
 fn is_appended(path: &[String]) -> bool {

@@ -33,6 +33,12 @@ pub enum ServiceError {
         /// Why.
         cause: ComponentError,
     },
+    /// It was asked to stop, did so, and not all could be delivered in time. What is in a log on disk is not lost.
+    #[error("not all could be delivered before the end: at least {items} items are lost")]
+    Lost {
+        /// How many, as far as that is known.
+        items: u64,
+    },
     /// A running receiver does not take configurations from its queue.
     #[error("{slot}: does not take its new configuration: {waiting} earlier ones wait")]
     UpdateNotTaken {

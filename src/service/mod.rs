@@ -147,6 +147,9 @@ impl Supervisor {
                 },
                 (slot, outcome) = self.running.next_end() => match outcome {
                     Outcome::Fine => tracing::debug!(component = %slot, "A component has ended."),
+                    Outcome::Lost(items) => tracing::error!(
+                        component = %slot, items, "A component that was replaced could not deliver all in time."
+                    ),
                     Outcome::Failed(error) => return Err(error),
                     Outcome::NotStarted(error) => self.go_back(error).await?,
                 },
@@ -222,7 +225,7 @@ impl Supervisor {
         self.running.end_extensions(Instant::now() + rest);
         hurried |= self.finish(requests, Running::anything_runs, &mut result).await;
         if hurried {
-            tracing::warn!("Asked a second time to stop: what was not delivered by then is lost.");
+            tracing::warn!("Asked a second time to stop: what was not delivered by then is lost, unless a log has it.");
         }
         result
     }
@@ -240,9 +243,15 @@ impl Supervisor {
             tokio::select! {
                 (slot, outcome) = self.running.next_end() => match outcome {
                     Outcome::Fine => tracing::debug!(component = %slot, "A component has ended."),
+                    Outcome::Lost(items) => {
+                        let all = if let Err(ServiceError::Lost { items }) = result { *items } else { 0 };
+                        if result.is_ok() || matches!(result, Err(ServiceError::Lost { .. })) {
+                            *result = Err(ServiceError::Lost { items: all + items });
+                        }
+                    }
                     Outcome::Failed(error) | Outcome::NotStarted(error) => {
                         tracing::error!(%error, "A component failed during shutdown.");
-                        if result.is_ok() {
+                        if matches!(result, Ok(()) | Err(ServiceError::Lost { .. })) {
                             *result = Err(error);
                         }
                     }

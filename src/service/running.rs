@@ -60,6 +60,8 @@ struct Ready {
 pub(super) enum Outcome {
     /// It was to be expected, or does no harm.
     Fine,
+    /// It did as it was told, and had no time to deliver all: so many items are lost.
+    Lost(u64),
     /// It could not be started in place of its predecessor.
     NotStarted(ServiceError),
     /// It failed.
@@ -175,7 +177,8 @@ impl Running {
         let mut leaving: BTreeMap<Slot, Ended> = BTreeMap::new();
         for step in &steps {
             if let Step::Replace(slot) | Step::Stop(slot) = step {
-                leaving.extend(self.retire(slot, deadline).map(|ended| (slot.clone(), ended)));
+                let succeeded = matches!(step, Step::Replace(_));
+                leaving.extend(self.retire(slot, deadline, succeeded).map(|ended| (slot.clone(), ended)));
             }
         }
         // Tasks begin only when all outputs lead somewhere, or the first batches would get lost.
@@ -199,10 +202,14 @@ impl Running {
     }
 
     /// Lets go of an instance: its channel closes, and it is told to stop if it is of that kind.
-    fn retire(&mut self, slot: &Slot, deadline: Instant) -> Option<Ended> {
+    fn retire(&mut self, slot: &Slot, deadline: Instant, succeeded: bool) -> Option<Ended> {
         let instance = self.instances.remove(slot)?;
         if let Some(owner) = instance.task.and_then(|task| self.owners.get_mut(&task)) {
-            owner.stop.stop(deadline);
+            if succeeded {
+                owner.stop.hand_over(deadline)
+            } else {
+                owner.stop.stop(deadline)
+            }
             owner.leaving = Some(deadline + GRACE);
         }
         Some(instance.ended)
@@ -306,7 +313,12 @@ impl Running {
                 self.graph.vertices.remove(&slot);
                 Outcome::NotStarted(error)
             }
-            Ok((_, Err(Failure::Run(cause)))) => failed(&slot, cause),
+            Ok((_, Err(Failure::Run(cause)))) => match cause.lost().filter(|_| leaving.is_some()) {
+                Some(lost) => Outcome::Lost(lost),
+                None => failed(&slot, cause),
+            },
+            // It was ended by force. Whatever it held it could not even count.
+            Err(error) if error.is_cancelled() && slot.has_input() => Outcome::Lost(0),
             Err(error) if error.is_cancelled() => Outcome::Fine,
             Err(error) => {
                 let said = error
@@ -360,7 +372,7 @@ impl Running {
     fn end(&mut self, deadline: Instant, which: impl Fn(&Slot) -> bool) {
         let slots: Vec<Slot> = self.instances.keys().rev().filter(|slot| which(slot)).cloned().collect();
         for slot in slots {
-            self.retire(&slot, deadline);
+            self.retire(&slot, deadline, false);
         }
         // A second call brings forward the deadline of what leaves already.
         for owner in self.owners.values_mut().filter(|owner| which(&owner.slot)) {

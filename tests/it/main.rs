@@ -11,6 +11,7 @@ mod churn;
 mod command_line;
 mod configs;
 mod doctor;
+mod durable;
 mod otlp;
 mod otlp_out;
 mod outages;

@@ -205,7 +205,7 @@ fn a_service_that_ends_during_an_endless_outage_tells_what_is_lost() {
     let mut scene = Scene::start(store, SERIES, QUICK);
     wait_until("some scrapes", || scene.target.scrapes() >= 5);
     scene.oxidot.signal("TERM");
-    assert_eq!(scene.oxidot.wait().code(), Some(0), "{}", scene.oxidot.log());
+    assert_eq!(scene.oxidot.wait().code(), Some(3), "{}", scene.oxidot.log());
     let line = scene.oxidot.wait_for_log("The deadline has passed before all was delivered");
     let lost: u64 = line.split("\"points\":").nth(1).unwrap().split(['}', ',']).next().unwrap().parse().unwrap();
     assert!(lost >= 4 * (SERIES as u64 + 5), "{line}");
@@ -220,7 +220,7 @@ fn a_second_request_to_end_does_not_wait_for_the_store() {
     scene.oxidot.signal("TERM");
     scene.oxidot.wait_for_log("Starting shutdown");
     scene.oxidot.signal("INT");
-    assert_eq!(scene.oxidot.wait().code(), Some(0), "{}", scene.oxidot.log());
+    assert_eq!(scene.oxidot.wait().code(), Some(3), "{}", scene.oxidot.log());
     scene.oxidot.wait_for_log("Asked a second time to stop");
     scene.oxidot.wait_for_log("The deadline has passed before all was delivered");
 }

@@ -22,6 +22,10 @@ pub(super) const REBASE: u32 = 24;
 /// without: that takes three bytes more for a sample, and bounds memory.
 pub(super) const MAX_KNOWN: usize = 8 << 20;
 
+/// Bytes of definitions after which the next ones go to another record: a page of a million series has some hundred
+/// megabytes of them, and records end at 16.
+const PIECE: usize = if cfg!(test) { 2_000 } else { 1 << 20 };
+
 /// Everything that was defined in a segment.
 #[derive(Debug, Default)]
 pub(super) struct Definitions {
@@ -33,7 +37,9 @@ pub(super) struct Definitions {
     next_pair: u32,
     known: usize,
     /// Definitions that are not written yet.
-    pub(super) open: Vec<u8>,
+    open: Vec<u8>,
+    /// The same, in pieces that are long enough for records of their own.
+    closed: Vec<Vec<u8>>,
 }
 
 /// What is known of an origin's series.
@@ -65,6 +71,15 @@ impl Pair {
 }
 
 impl Definitions {
+    /// What is not written yet, in the order in which it is to be written, as the contents of one record each.
+    pub(super) fn take_unwritten(&mut self) -> Vec<Vec<u8>> {
+        let mut pieces = std::mem::take(&mut self.closed);
+        if !self.open.is_empty() {
+            pieces.push(std::mem::take(&mut self.open));
+        }
+        pieces
+    }
+
     /// The pair of a group, with all that is to be known for `points` of it.
     pub(super) fn pair(&mut self, group: &PointGroup, points: &[Point]) -> &Pair {
         let key = (group.origin.slot(), group.table.slot());
@@ -168,6 +183,9 @@ impl Definitions {
     fn series(&mut self, series: &Arc<pipeline::Series>) -> u32 {
         if let Some(number) = self.series.get(&series.slot()) {
             return *number;
+        }
+        if self.open.len() >= PIECE {
+            self.closed.push(std::mem::take(&mut self.open));
         }
         let family = self.family(&series.family);
         let number = self.series.len() as u32;

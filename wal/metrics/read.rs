@@ -92,21 +92,12 @@ impl MetricReader {
             if self.busy.is_none() {
                 // Whatever is appended from here on wakes the wait below.
                 self.end.borrow_and_update();
-                if self.has_more()
-                    && let Some(mut inner) = self.inner.take()
-                {
-                    self.busy = Some(tokio::task::spawn_blocking(move || {
-                        let read = inner.next();
-                        (inner, read)
-                    }));
+                if self.has_more() {
+                    self.begin_read();
                 }
             }
-            if let Some(busy) = &mut self.busy {
-                let joined = busy.await;
-                self.busy = None;
-                // It is not joined when the runtime ends, and this future with it.
-                let Ok((inner, read)) = joined else { std::future::pending().await };
-                self.inner = Some(inner);
+            if self.busy.is_some() {
+                let Some(read) = self.join_read().await else { return std::future::pending().await };
                 match read? {
                     Some(read) => return Ok(read),
                     None => continue,
@@ -119,9 +110,62 @@ impl MetricReader {
         }
     }
 
+    /// The next batch before `until`; `None` once nothing before that is left. Reads and decodes on the blocking pool. May
+    /// be dropped at any point and called again without losing a batch.
+    ///
+    /// # Errors
+    /// As [`MetricReader::next_now`].
+    pub async fn next_before(&mut self, until: Position) -> Result<Option<ReadBatch>, ReadError> {
+        loop {
+            if self.busy.is_none() {
+                let stands = self.log.read_up_to(self.cursor).unwrap_or(until);
+                if stands.record >= until.record {
+                    return Ok(None);
+                }
+                self.begin_read();
+            }
+            // Without a thread that reads there is nothing to read with: the one before has ended with the runtime.
+            let Some(read) = self.join_read().await else { return std::future::pending().await };
+            if let Some(read) = read? {
+                return Ok(Some(read));
+            }
+            if !self.has_more() {
+                return Ok(None);
+            }
+        }
+    }
+
+    /// Has a thread of the blocking pool read on.
+    fn begin_read(&mut self) {
+        if let Some(mut inner) = self.inner.take() {
+            self.busy = Some(tokio::task::spawn_blocking(move || {
+                let read = inner.next();
+                (inner, read)
+            }));
+        }
+    }
+
+    /// What that thread has read; `None` if there is none, or it ended with the runtime.
+    async fn join_read(&mut self) -> Option<Outcome> {
+        let joined = self.busy.as_mut()?.await;
+        self.busy = None;
+        let (inner, read) = joined.ok()?;
+        self.inner = Some(inner);
+        Some(read)
+    }
+
     /// Whether there are records that were not read.
     pub fn has_more(&self) -> bool {
         self.log.has_unread(self.cursor)
+    }
+
+    /// Goes over the records from `from` to `to`, as [`Log::end`] was before and after they were appended: the caller has
+    /// what they hold. False if the reader stands elsewhere, or reads at the moment; nothing is changed then.
+    pub fn pass_over(&mut self, from: Position, to: Position) -> bool {
+        let Some(inner) = &mut self.inner else { return false };
+        // What they define was not read either, so that it is to be looked up before anything else is.
+        inner.decoder.segment = 0;
+        self.log.inner().index.lock().pass_over(self.cursor, from, to)
     }
 
     /// As [`Reader::skip_segment`].

@@ -351,3 +351,34 @@ async fn a_reader_waits_for_batches() {
     assert_same(read.batch.groups(), &[group]);
     assert!(!reader.has_more());
 }
+
+#[tokio::test]
+async fn what_is_at_hand_can_be_passed_over() {
+    let directory = scratch();
+    let log = Log::open(options(directory.path())).unwrap();
+    let mut writer = MetricWriter::default();
+    let mut reader = MetricReader::new(&log, 0);
+    let table = table("pass_test", 20);
+    let mut state = vec![1.0; 20];
+    let mut append = |target: &str, time: i64| {
+        let group = scrape(&origin(target), &table, &mut state, time);
+        let from = log.end();
+        let to = writer.append(&log, &[MetricBatch::new(vec![group.clone()])]).unwrap();
+        (group, from, to)
+    };
+    let (first, _, end_of_first) = append("a", 1000);
+    let (_, from, to) = append("b", 2000);
+    // It stands before the first one.
+    assert!(!reader.pass_over(from, to));
+    let read = reader.next_before(end_of_first).await.unwrap().unwrap();
+    assert_same(read.batch.groups(), &[first]);
+    assert!(reader.next_before(end_of_first).await.unwrap().is_none());
+    assert!(reader.pass_over(from, to));
+    assert_eq!(log.read_up_to(0), Some(to));
+    // What the one that was passed over has defined is known all the same.
+    let (third, _, end) = append("b", 3000);
+    let read = reader.next_before(end).await.unwrap().unwrap();
+    assert_same(read.batch.groups(), &[third]);
+    assert!(reader.next_before(end).await.unwrap().is_none());
+    assert_eq!(log.losses(0), Losses::default());
+}

@@ -38,8 +38,8 @@ pub struct AppendBatchesError {
 pub struct MetricWriter {
     segment: u64,
     definitions: Definitions,
-    /// The payload of definitions that have been written once.
-    again: Vec<u8>,
+    /// The payloads of definitions that have been written once.
+    again: Vec<Vec<u8>>,
     block: Block,
     packer: Packer,
 }
@@ -104,9 +104,8 @@ impl MetricWriter {
             self.begin(segment);
         }
         self.block.clear();
-        if !self.again.is_empty() {
-            // The first copy may be damaged; this one stands behind another block, hence elsewhere on the disk.
-            let again = std::mem::take(&mut self.again);
+        // The first copies may be damaged; these stand behind another block, hence elsewhere on the disk.
+        for again in std::mem::take(&mut self.again) {
             log.append(Some(segment), &definitions(&again))?;
         }
         Ok(())
@@ -115,20 +114,19 @@ impl MetricWriter {
     fn begin(&mut self, segment: u64) {
         self.segment = segment;
         self.definitions = Definitions::default();
-        self.again = Vec::new();
+        self.again.clear();
         self.block.clear();
     }
 
-    /// Writes what there is: definitions first, in a record of their own.
+    /// Writes what there is: definitions first, in records of their own.
     fn write(&mut self, log: &Log) -> Result<(), AppendError> {
         if self.block.raw.is_empty() {
             return Ok(());
         }
-        if !self.definitions.open.is_empty() {
-            let payload = self.packer.pack(&self.definitions.open);
+        for piece in self.definitions.take_unwritten() {
+            let payload = self.packer.pack(&piece);
             log.append(Some(self.segment), &definitions(payload))?;
-            self.again = payload.to_vec();
-            self.definitions.open.clear();
+            self.again.push(payload.to_vec());
         }
         let block = &mut self.block;
         let record = Record {

@@ -268,3 +268,45 @@ async fn maintenance_syncs_and_deletes_by_itself() {
     }
     maintained.abort();
 }
+
+#[test]
+fn a_new_destination_begins_where_the_slowest_stood() {
+    let directory = scratch();
+    let named = |names: &[&str]| Options {
+        cursors: names.iter().map(|name| (*name).to_owned()).collect(),
+        segment_bytes: 1 << 20,
+        ..options(directory.path())
+    };
+    let ends: Vec<Position> = {
+        let log = Log::open(named(&["https://one/a b", "two"])).unwrap();
+        let ends = (0u8..10).map(|n| append(&log, &[n; 3])).collect::<Vec<_>>();
+        log.ack(0, ends[6]).unwrap();
+        log.ack(1, ends[3]).unwrap();
+        ends
+    };
+    let log = Log::open(named(&["two", "three"])).unwrap();
+    assert_eq!((log.acked(0), log.acked(1)), (Some(ends[3]), Some(ends[3])));
+    log.ack(0, ends[8]).unwrap();
+    log.ack(1, ends[7]).unwrap();
+    drop(log);
+    // Also in place of all that were there.
+    let log = Log::open(named(&["four"])).unwrap();
+    assert_eq!(log.acked(0), Some(ends[7]));
+    assert_eq!(payloads(&mut log.reader(0)), [[8; 3], [9; 3]]);
+}
+
+#[test]
+fn a_log_that_is_closed_waits_for_those_who_still_read() {
+    let directory = scratch();
+    let log = Log::open(options(directory.path())).unwrap();
+    append(&log, &[1]);
+    let other = log.clone();
+    let reading = std::thread::spawn(move || {
+        std::thread::sleep(Duration::from_millis(50));
+        drop(other);
+    });
+    log.close(Duration::from_secs(60)).unwrap();
+    // Nobody has to be waited for now.
+    Log::open(options(directory.path())).unwrap();
+    reading.join().unwrap();
+}

@@ -12,6 +12,11 @@ use std::time::Duration;
 /// 25 bytes a sample some ten million samples, ten minutes of 16,000 a second.
 const DEFAULT_QUEUE_BYTES: u64 = 256 << 20;
 
+/// The same with a log, which holds what does not fit: enough that no shard has to wait for the disk.
+const LOGGED_QUEUE_BYTES: u64 = 32 << 20;
+
+/// Requests that may wait for each shard with a log, unless `queue_size` says otherwise.
+const LOGGED_PER_SHARD: i64 = 4;
 /// The most shards that can be asked for: each is a connection, and the buffers of a request.
 const MAX_SHARDS: usize = 200;
 
@@ -24,14 +29,7 @@ const DEFAULT_SAMPLES: usize = 10_000;
 
 pub(super) fn queue(keys: &Keys, problems: &mut Problems<'_>) -> QueueLimits {
     let queue = &keys.remote_write_queue;
-    let size = queue.queue_size.unwrap_or(10_000);
-    if size < 0 {
-        problems.refuse("remote_write_queue::queue_size", "remote write queue size can't be negative");
-    }
-    let enabled = queue.enabled.unwrap_or(true);
-    if enabled && size == 0 {
-        problems.refuse("remote_write_queue::queue_size", "a 0 size queue will drop all the data");
-    }
+    let logged = keys.wal.is_some();
     let consumers = queue.num_consumers.unwrap_or(5);
     if consumers < 0 {
         problems.refuse("remote_write_queue::num_consumers", "remote write consumer number can't be negative");
@@ -39,11 +37,22 @@ pub(super) fn queue(keys: &Keys, problems: &mut Problems<'_>) -> QueueLimits {
     if keys.max_batch_request_parallelism.is_some_and(|n| n < 1) {
         problems.refuse("max_batch_request_parallelism", "max_batch_request_parallelism can't be set to below 1");
     }
+    let shards = shards(keys, consumers, problems);
+    let in_memory = if logged { LOGGED_PER_SHARD.saturating_mul(shards.max as i64) } else { 10_000 };
+    let size = queue.queue_size.unwrap_or(in_memory);
+    if size < 0 {
+        problems.refuse("remote_write_queue::queue_size", "remote write queue size can't be negative");
+    }
+    let enabled = queue.enabled.unwrap_or(true);
+    if enabled && size == 0 {
+        problems.refuse("remote_write_queue::queue_size", "a 0 size queue will drop all the data");
+    }
+    let bytes = if logged { LOGGED_QUEUE_BYTES } else { DEFAULT_QUEUE_BYTES };
     QueueLimits {
-        shards: shards(keys, consumers, problems),
+        shards,
         // Without a queue a request waits for the one before it, and nothing else does.
         requests: if enabled { usize::try_from(size).unwrap_or(1).max(1) } else { 1 },
-        bytes: usize::try_from(queue.max_bytes.unwrap_or(DEFAULT_QUEUE_BYTES)).unwrap_or(usize::MAX).max(1 << 20),
+        bytes: usize::try_from(queue.max_bytes.unwrap_or(bytes)).unwrap_or(usize::MAX).max(1 << 20),
     }
 }
 
@@ -74,13 +83,15 @@ fn shards(keys: &Keys, consumers: i64, problems: &mut Problems<'_>) -> ShardRang
 pub(super) fn retry(keys: &Keys, problems: &mut Problems<'_>) -> Retry {
     let retry = &keys.retry_on_failure;
     let duration = |value: Option<GoDuration>, default| value.map_or(default, GoDuration::to_std);
+    // What a log holds is given up by the log's limits, not by the patience with one request.
+    let elapsed = if keys.wal.is_some() { Duration::ZERO } else { Duration::from_secs(300) };
     let all = Retry {
         enabled: retry.enabled.unwrap_or(true),
         initial: duration(retry.initial_interval, Duration::from_millis(50)),
         max: duration(retry.max_interval, Duration::from_secs(30)),
         multiplier: retry.multiplier.unwrap_or(1.5),
         randomization: retry.randomization_factor,
-        max_elapsed: duration(retry.max_elapsed_time, Duration::from_secs(300)),
+        max_elapsed: duration(retry.max_elapsed_time, elapsed),
         max_refused: duration(retry.max_elapsed_time, Duration::ZERO),
     };
     if all.randomization.is_some_and(|factor| !(0.0..=1.0).contains(&factor)) {

@@ -1,9 +1,11 @@
 //! The keys, as they are written.
 
 use super::super::limits::LimitsKey;
+use super::super::log::WalKeys;
 use aws::PrometheusSigV4Config;
 use pipeline::config::GoDuration;
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 use std::collections::BTreeMap;
 
 net::collector_http_client_config! {
@@ -68,6 +70,13 @@ net::collector_http_client_config! {
         /// What the store accepts: `amp`, `none`, or single limits. Default: `amp` for endpoints of Amazon Managed
         /// Service for Prometheus, else `none`. Ours.
         pub(super) limits: Option<LimitsKey>,
+        /// The queue on disk. Default: the queue is in memory.
+        pub(super) wal: Option<WalKeys>,
+        /// Several stores in place of `endpoint`, each with keys of its own on top of these. Ours.
+        pub(super) endpoints: Option<Vec<IgnoredAny>>,
+        /// What the store is called in own metrics and in the queue on disk. Default: `endpoint`, without what may be
+        /// secret in it. Ours.
+        pub(super) name: Option<String>,
         /// Bytes; accepted for files of older Collectors.
         pub(super) user_agent: Option<String>,
     }

@@ -1,12 +1,14 @@
 //! The settings of `prometheusremotewrite`: read, checked, and in the form the exporter needs.
 
 mod delivery;
+mod endpoints;
 mod keys;
 mod naming;
 mod signing;
 
 use aws::SigningSettings;
 use delivery::{limits, queue, retry};
+pub(super) use endpoints::Settings;
 use keys::Keys;
 use naming::translation;
 use net::client::{ClientSettings, CollectorDefaults};
@@ -55,10 +57,12 @@ impl Retry {
     }
 }
 
-/// Everything, checked.
+/// Everything about one store, checked.
 #[derive(Debug)]
 pub(super) struct Config {
     pub(super) endpoint: http::Uri,
+    /// What it is called in own metrics and in the queue on disk.
+    pub(super) name: String,
     /// The version of remote write that is wanted.
     pub(super) version: ProtocolVersion,
     pub(super) client: ClientSettings,
@@ -85,7 +89,15 @@ impl Problems<'_> {
     }
 }
 
+/// The endpoint without what may be secret in it.
+fn shown(endpoint: &http::Uri) -> String {
+    let scheme = endpoint.scheme_str().unwrap_or("http");
+    let port = endpoint.port_u16().map(|port| format!(":{port}")).unwrap_or_default();
+    format!("{scheme}://{}{port}{}", endpoint.host().unwrap_or_default(), endpoint.path())
+}
+
 impl Config {
+    /// Reads the block of one store.
     pub(super) fn read(node: &Node, dialect: Dialect) -> Result<Self, ConfigErrors> {
         let keys: Keys = decode(node, "")?;
         let mut problems = Problems { node, errors: ConfigErrors::new() };
@@ -122,6 +134,7 @@ impl Config {
         let linger = keys.batch_send_deadline.map_or(Duration::from_secs(1), GoDuration::to_std);
         match (endpoint, client, translation) {
             (Some(endpoint), Ok(client), Some(translation)) => problems.errors.into_result(Self {
+                name: keys.name.filter(|name| !name.is_empty()).unwrap_or_else(|| shown(&endpoint)),
                 endpoint,
                 version,
                 client,

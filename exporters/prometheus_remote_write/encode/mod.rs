@@ -8,6 +8,7 @@ mod request;
 mod shard;
 mod target_info;
 
+use super::account::Mark;
 use super::delta::Deltas;
 use super::labels::LabelTables;
 use super::limits::Guard;
@@ -47,6 +48,8 @@ pub(super) struct Encoder {
     infos: Infos,
     /// Keeps back what the store does not accept.
     guard: Guard,
+    /// Of what is encoded now.
+    mark: Mark,
 }
 
 impl Encoder {
@@ -57,12 +60,13 @@ impl Encoder {
         Self {
             version,
             guard,
+            mark: Mark::default(),
             tables: LabelTables::new(Arc::clone(&translation)),
             symbols: SymbolTables::default(),
             translation,
             limits,
             metrics,
-            shards: vec![Shard::new(version)],
+            shards: vec![Shard::new(version, Mark::default())],
             active: 1,
             generation: 0,
             groups: 0,
@@ -81,7 +85,8 @@ impl Encoder {
         }
         self.seal_all();
         self.version = version;
-        self.shards.iter_mut().for_each(|shard| *shard = Shard::new(version));
+        let mark = self.mark;
+        self.shards.iter_mut().for_each(|shard| *shard = Shard::new(version, mark));
         self.symbols = SymbolTables::default();
         if !Arc::ptr_eq(translation, &self.translation) {
             self.translation = Arc::clone(translation);
@@ -120,6 +125,19 @@ impl Encoder {
         self.generation
     }
 
+    /// What is encoded from now on is accounted under `mark`.
+    pub(super) fn mark(&mut self, mark: Mark) {
+        self.mark = mark;
+        for shard in self.shards.iter_mut().filter(|shard| shard.is_empty()) {
+            shard.mark = mark;
+        }
+    }
+
+    /// The earliest number that something is accounted under which is not sealed yet.
+    pub(super) fn oldest_open(&self) -> Option<u64> {
+        self.shards.iter().filter(|shard| !shard.is_empty()).map(|shard| shard.mark.number).min()
+    }
+
     /// Publishes how many shards are in use and what the label tables hold.
     pub(super) fn publish(&self) {
         self.metrics.state(self.active, self.tables.sizes());
@@ -135,8 +153,8 @@ impl Encoder {
         self.seal_all();
         self.active = shards.max(1);
         self.generation += 1;
-        let version = self.version;
-        self.shards.resize_with(self.active, || Shard::new(version));
+        let (version, mark) = (self.version, self.mark);
+        self.shards.resize_with(self.active, || Shard::new(version, mark));
     }
 
     /// Encodes all points of `batch`; full requests are to be fetched with [`Encoder::next_sealed`].
@@ -258,6 +276,7 @@ impl Encoder {
         let Some(shard) = self.shards.get_mut(at).filter(|s| !s.is_empty()) else { return };
         let contents = std::mem::take(&mut shard.contents);
         let acks = std::mem::take(&mut shard.acks);
+        let mark = std::mem::replace(&mut shard.mark, self.mark);
         let version = shard.body.version();
         match shard.finish() {
             Ok(body) => self.sealed.push_back(Request {
@@ -267,6 +286,7 @@ impl Encoder {
                 acks,
                 shard: at,
                 generation: self.generation,
+                mark,
             }),
             Err(error) => {
                 tracing::error!(%error, "A request could not be compressed.");

@@ -1,5 +1,6 @@
 //! What comes out of the encoder.
 
+use super::super::account::Mark;
 use bytes::Bytes;
 use pipeline::Acks;
 use prometheus::remote_write::Counts;
@@ -74,4 +75,6 @@ pub(crate) struct Request {
     pub(crate) shard: usize,
     /// Requests of one generation are all done before one of the next is sent: see [`super::super::shards`].
     pub(crate) generation: u64,
+    /// What it is accounted under.
+    pub(crate) mark: Mark,
 }

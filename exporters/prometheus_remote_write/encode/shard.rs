@@ -1,5 +1,6 @@
 //! The request that a shard fills.
 
+use super::super::account::Mark;
 use super::super::sample::Timestamp;
 use super::super::table::Trail;
 use super::super::v2::Body as BodyV2;
@@ -13,6 +14,8 @@ pub(super) struct Shard {
     pub(super) body: Body,
     pub(super) contents: Contents,
     pub(super) acks: Acks,
+    /// Of the earliest sample in it, or of an earlier one.
+    pub(super) mark: Mark,
 }
 
 /// Its bytes so far.
@@ -46,12 +49,12 @@ impl Body {
 }
 
 impl Shard {
-    pub(super) fn new(version: ProtocolVersion) -> Self {
+    pub(super) fn new(version: ProtocolVersion, mark: Mark) -> Self {
         let body = match version {
             ProtocolVersion::V1 => Body::V1 { writer: SnappyBlockWriter::new(), trail: Box::default() },
             ProtocolVersion::V2 => Body::V2(Box::default()),
         };
-        Self { body, contents: Contents::default(), acks: Acks::default() }
+        Self { body, contents: Contents::default(), acks: Acks::default(), mark }
     }
 
     pub(super) fn is_empty(&self) -> bool {

@@ -13,6 +13,7 @@ pub(super) use desired::{Adaptation, ShardRange};
 #[cfg(test)]
 pub(super) use desired::{Rates, desired_shards};
 
+use super::account::Account;
 use super::encode::Request;
 use super::metrics::Metrics;
 use super::send::Sender;
@@ -28,7 +29,7 @@ use tracing::Instrument as _;
 /// The unit in which the memory budget is counted: semaphores count to 2^61, requests are some 100 KiB.
 const BUDGET_UNIT: usize = 1024;
 
-/// A request on its way. Dropped before it is settled, it counts as lost at shutdown.
+/// A request on its way. Dropped before it is settled, it counts as lost at shutdown, unless a log has it.
 pub(super) struct Waiting {
     request: Option<Request>,
     bytes: usize,
@@ -54,6 +55,8 @@ pub(super) struct Progress {
     newest_in: AtomicI64,
     newest_out: AtomicI64,
     metrics: Arc<Metrics>,
+    /// Is told which requests are under way, and which have come to their end.
+    account: Option<Arc<Account>>,
 }
 
 /// The queues and tasks of all shards.
@@ -77,7 +80,12 @@ pub(super) struct QueueLimits {
 }
 
 impl Shards {
-    pub(super) fn start(limits: QueueLimits, sender: &Arc<Sender>, metrics: &Arc<Metrics>) -> Self {
+    pub(super) fn start(
+        limits: QueueLimits,
+        sender: &Arc<Sender>,
+        metrics: &Arc<Metrics>,
+        account: Option<Arc<Account>>,
+    ) -> Self {
         let progress = Arc::new(Progress {
             open: Mutex::new(BTreeMap::new()),
             oldest_generation: watch::Sender::new(u64::MAX),
@@ -91,6 +99,7 @@ impl Shards {
             newest_in: AtomicI64::new(i64::MIN),
             newest_out: AtomicI64::new(i64::MIN),
             metrics: Arc::clone(metrics),
+            account,
         });
         let mut tasks = JoinSet::new();
         let per_shard = limits.requests.div_ceil(limits.shards.max.max(1)).max(1);
@@ -135,12 +144,12 @@ impl Shards {
         }
     }
 
-    /// Gives up a request that there is no time for, counting it.
+    /// Gives up a request that there is no time for, counting it unless a log has it.
     pub(super) fn lose(&self, request: Request) {
         drop(Waiting::new(request, Arc::clone(&self.progress)));
     }
 
-    /// Gives up what still waits, counting it.
+    /// Gives up what still waits, counting it unless a log has it.
     pub(super) async fn abort(&mut self) {
         self.queues.clear();
         self.tasks.shutdown().await;
@@ -161,6 +170,9 @@ impl Waiting {
             let mut open = progress.open.lock();
             *open.entry(request.generation).or_default() += 1;
             progress.publish(&open);
+        }
+        if let Some(account) = &progress.account {
+            account.hold(request.mark);
         }
         progress.waiting.fetch_add(1, Ordering::Relaxed);
         progress.waiting_bytes.fetch_add(bytes, Ordering::Relaxed);
@@ -192,6 +204,9 @@ impl Waiting {
     pub(super) fn settle(mut self, outcome: AckOutcome) {
         if let Some(request) = self.request.take() {
             self.leave(&request);
+            if let Some(account) = &self.progress.account {
+                account.release(request.mark);
+            }
             request.acks.resolve(outcome);
         }
     }
@@ -216,7 +231,10 @@ impl Drop for Waiting {
     fn drop(&mut self) {
         if let Some(request) = self.request.take() {
             self.leave(&request);
-            self.progress.metrics.lost(request.contents.points);
+            // What a log has is read again.
+            if !request.mark.logged {
+                self.progress.metrics.lost(request.contents.points);
+            }
             request.acks.resolve(AckOutcome::Dropped);
         }
     }

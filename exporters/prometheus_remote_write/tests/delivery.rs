@@ -1,7 +1,8 @@
 //! Delivery: what becomes of requests whose store fails, and in which order series arrive.
 
-use super::super::send::{Size, Spoken};
-use super::super::{FACTORY, Sender, Shards, limits, shards};
+use super::super::send::{Sender, Size, Spoken};
+use super::super::shards::Shards;
+use super::super::{FACTORY, limits, shards};
 use super::*;
 use net::auth::Authenticators;
 use net::client::HttpClient;
@@ -109,6 +110,7 @@ pub(super) fn at_once(answer: &'static str) -> (Duration, Option<&'static str>) 
 /// A running exporter.
 pub(super) struct Running {
     pub(super) telemetry: Telemetry,
+    endpoint: String,
     entry: Option<Entry>,
     pub(super) stop: StopSource,
     task: JoinHandle<Result<(), ComponentError>>,
@@ -140,7 +142,8 @@ impl Running {
         let (entry, input) = channel();
         let stop = StopSource::default();
         let task = tokio::spawn(exporter.run(ExporterContext { input, stop: stop.handle() }));
-        Self { telemetry, entry: Some(entry), stop, task }
+        let endpoint = format!("http://{address}/api/v1/write");
+        Self { telemetry, endpoint, entry: Some(entry), stop, task }
     }
 
     /// Sends a batch of `points` points, and gives the end at which its fate is learnt.
@@ -161,14 +164,19 @@ impl Running {
     }
 
     pub(super) fn dropped(&self, reason: &str) -> Option<f64> {
-        let labels = [("exporter", "prometheusremotewrite"), ("reason", reason)];
+        let labels = [("exporter", "prometheusremotewrite"), ("endpoint", &self.endpoint), ("reason", reason)];
         self.telemetry.value("otelcol_exporter_dropped_metric_points", &labels)
     }
 
     /// Closes the input, and waits for the exporter to end.
     pub(super) async fn end(&mut self) {
+        self.ended().await.unwrap();
+    }
+
+    /// The same, and what it says at its end.
+    pub(super) async fn ended(&mut self) -> Result<(), ComponentError> {
         self.entry = None;
-        tokio::time::timeout(PATIENCE, &mut self.task).await.unwrap().unwrap().unwrap();
+        tokio::time::timeout(PATIENCE, &mut self.task).await.unwrap().unwrap()
     }
 }
 
@@ -263,7 +271,7 @@ async fn everything_that_is_left_at_the_deadline_is_counted() {
     }
     store.wait_for(1).await;
     exporter.stop.stop(Instant::now() + Duration::from_millis(50));
-    exporter.end().await;
+    assert_eq!(exporter.ended().await.unwrap_err().lost(), Some(84));
     for fate in fates {
         assert_eq!(learn(fate).await, AckOutcome::Dropped);
     }
@@ -298,7 +306,7 @@ async fn series_stay_in_order_while_shards_come_and_go() {
         escape_names: false,
     });
     let limits = shards::QueueLimits { shards: config.queue.shards, requests: 64, bytes: 1 << 20 };
-    let mut shards = Shards::start(limits, &sender, &metrics);
+    let mut shards = Shards::start(limits, &sender, &metrics, None);
     let mut encoder =
         Encoder::new(Arc::new(config.translation), config.limits, metrics, limits::Guard::new(config.store));
     const ROUNDS: i64 = 60;
@@ -325,6 +333,7 @@ async fn series_stay_in_order_while_shards_come_and_go() {
             acks: Acks::default(),
             shard: 0,
             generation: 0,
+            mark: Default::default(),
         };
         for (of, samples) in received(&[request]).series {
             times.entry(labels(&of)["i"].to_owned()).or_default().extend(samples.iter().map(|(time, _)| *time));

@@ -15,7 +15,7 @@ fn counted(keys: &str) -> (Encoder, Telemetry) {
 }
 
 fn dropped(telemetry: &Telemetry, reason: &str) -> u64 {
-    let labels = [("exporter", "prometheusremotewrite"), ("reason", reason)];
+    let labels = [("exporter", "prometheusremotewrite"), ("endpoint", "test"), ("reason", reason)];
     telemetry
         .counter("otelcol_exporter_dropped_metric_points", "Data points that were dropped, by reason.", &labels)
         .get()

@@ -156,7 +156,8 @@ async fn what_is_not_done_by_the_deadline_is_ended_by_force() {
     let probe = Arc::clone(&service.probe);
     probe.until("feed runs", 1).await;
     let asked = Instant::now();
-    service.stop().await.unwrap();
+    let error = service.stop().await.unwrap_err();
+    assert!(matches!(error, ServiceError::Lost { .. }), "{error}");
     let took = asked.elapsed();
     assert!(took >= DRAIN_DEADLINE && took < DRAIN_DEADLINE + Duration::from_secs(2), "{took:?}");
     assert_eq!(probe.count("sink gone"), 1);
@@ -180,6 +181,7 @@ async fn asked_twice_it_stops_at_once() {
     let asked = Instant::now();
     service.ask(Request::Stop).await;
     probe.until("sink drains", 1).await;
-    service.stop().await.unwrap();
+    let error = service.stop().await.unwrap_err();
+    assert!(matches!(error, ServiceError::Lost { .. }), "{error}");
     assert!(asked.elapsed() < Duration::from_secs(2), "{:?}", asked.elapsed());
 }

@@ -32,6 +32,16 @@ pub(crate) fn post(port: u16, path: &str, content_type: &str, body: &[u8]) -> Op
     exchange(port, &[head.as_bytes(), body].concat())
 }
 
+/// Writes a remote-write 1.0 request to `/api/v1/write` on loopback; `None` if nobody answers in full.
+pub(crate) fn post_write(port: u16, body: &[u8]) -> Option<Answer> {
+    let head = format!(
+        "POST /api/v1/write HTTP/1.0\r\nHost: 127.0.0.1\r\nContent-Type: application/x-protobuf\r\n\
+         Content-Encoding: snappy\r\nX-Prometheus-Remote-Write-Version: 0.1.0\r\nContent-Length: {}\r\n\r\n",
+        body.len()
+    );
+    exchange(port, &[head.as_bytes(), body].concat())
+}
+
 /// Sends a request with these fields to loopback; `None` if nobody answers in full.
 pub(crate) fn send(port: u16, method: &str, path: &str, headers: &[(String, String)], body: &[u8]) -> Option<Answer> {
     let mut head = format!("{method} {path} HTTP/1.0\r\nContent-Length: {}\r\n", body.len());

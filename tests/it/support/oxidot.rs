@@ -59,6 +59,22 @@ impl Oxidot {
         Self { program, directory, own_port }
     }
 
+    /// Starts with this configuration and waits until it has ended; returns its exit code and what it printed.
+    pub(crate) fn fails(config: &str) -> (Option<i32>, String) {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("config.yaml");
+        std::fs::write(&file, config).unwrap();
+        let own = own_metrics_at(free_port());
+        let mut program = Program::start(&mut command(&["--config", &file.to_string_lossy(), "--config", &own]));
+        let code = program.wait().code();
+        (code, program.output())
+    }
+
+    /// The number of its process.
+    pub(crate) fn id(&self) -> u32 {
+        self.program.id()
+    }
+
     /// Its configuration file.
     pub(crate) fn config_file(&self) -> PathBuf {
         self.directory.path().join("config.yaml")

@@ -33,6 +33,11 @@ impl Program {
         Self { name, child, lines, readers }
     }
 
+    /// The number of its process.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// All it has printed so far, to both of its outputs.
     pub(crate) fn output(&self) -> String {
         self.lines.lock().unwrap().join("\n")

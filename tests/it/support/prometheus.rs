@@ -22,8 +22,12 @@ pub(crate) struct QueryServer {
 
 /// Prometheus with its receiver for remote write, scraping `jobs` (flow mappings of `scrape_configs`).
 pub(crate) fn prometheus(jobs: &str) -> QueryServer {
+    prometheus_on(free_port(), jobs)
+}
+
+/// The same, on this port.
+pub(crate) fn prometheus_on(port: u16, jobs: &str) -> QueryServer {
     let (directory, file) = config_file(&format!("scrape_configs: [{jobs}]\n"));
-    let port = free_port();
     let mut command = Command::new("prometheus");
     command
         .arg(format!("--config.file={file}"))
@@ -55,8 +59,12 @@ pub(crate) fn agent(jobs: &str, url: &str) -> QueryServer {
 
 /// VictoriaMetrics, whose answers hold the newest samples at once.
 pub(crate) fn victoria_metrics() -> QueryServer {
+    victoria_metrics_on(free_port())
+}
+
+/// The same, on this port.
+pub(crate) fn victoria_metrics_on(port: u16) -> QueryServer {
     let directory = tempfile::tempdir().unwrap();
-    let port = free_port();
     let mut command = Command::new("victoria-metrics");
     command
         .arg(format!("-storageDataPath={}", directory.path().join("data").display()))

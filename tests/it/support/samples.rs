@@ -75,10 +75,58 @@ impl Samples {
         }
     }
 
+    /// Fails unless every series' timestamps ascend in the order of first arrival. What came already may come again at
+    /// any time, as it does after a crash.
+    pub(crate) fn assert_in_order_of_first_arrival(&self) {
+        for (series, samples) in &self.0 {
+            let mut known = BTreeSet::new();
+            let mut newest = i64::MIN;
+            for sample in samples.iter().filter(|sample| known.insert(**sample)) {
+                assert!(sample.0 > newest, "{series}: {} came for the first time after {newest}", sample.0);
+                newest = sample.0;
+            }
+        }
+    }
+
     /// Number of samples when each is counted once.
     pub(crate) fn distinct(&self) -> usize {
         self.0.values().map(|samples| samples.iter().collect::<BTreeSet<_>>().len()).sum()
     }
+}
+
+/// A remote-write 1.0 request of one series for each of `values`, all at one time, as its body.
+pub(crate) fn write_request(name: &str, time_ms: i64, values: &[f64]) -> Vec<u8> {
+    let mut request = Vec::new();
+    for (i, value) in values.iter().enumerate() {
+        let mut series = Vec::new();
+        for (name, text) in [("__name__", name), ("i", &i.to_string())] {
+            let mut label = Vec::new();
+            field(&mut label, 1, name.as_bytes());
+            field(&mut label, 2, text.as_bytes());
+            field(&mut series, 1, &label);
+        }
+        let mut sample = vec![9];
+        sample.extend_from_slice(&value.to_le_bytes());
+        sample.push(16);
+        varint(&mut sample, time_ms as u64);
+        field(&mut series, 2, &sample);
+        field(&mut request, 1, &series);
+    }
+    snap::raw::Encoder::new().compress_vec(&request).expect("it is short enough")
+}
+
+fn field(out: &mut Vec<u8>, number: u8, bytes: &[u8]) {
+    out.push(number << 3 | 2);
+    varint(out, bytes.len() as u64);
+    out.extend_from_slice(bytes);
+}
+
+fn varint(out: &mut Vec<u8>, mut value: u64) {
+    while value >= 0x80 {
+        out.push(value as u8 | 0x80);
+        value >>= 7;
+    }
+    out.push(value as u8);
 }
 
 impl<'a> WriteVisitor<'a> for Samples {

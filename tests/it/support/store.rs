@@ -55,8 +55,8 @@ pub(crate) struct Known {
     under_way: usize,
 }
 
-/// Decides by the number of requests that came before.
-type Script = Box<dyn FnMut(usize) -> Verdict + Send>;
+/// Decides by the number of requests that came before, and by what is in this one.
+type Script = Box<dyn FnMut(usize, &[u8]) -> Verdict + Send>;
 
 /// A running store; gone when dropped.
 pub(crate) struct Store {
@@ -82,9 +82,21 @@ impl Store {
     }
 
     /// A store that needs `work` for each request, of which it can do several at once.
-    pub(crate) fn start_slow(work: std::time::Duration, script: impl FnMut(usize) -> Verdict + Send + 'static) -> Self {
+    pub(crate) fn start_slow(
+        work: std::time::Duration,
+        mut script: impl FnMut(usize) -> Verdict + Send + 'static,
+    ) -> Self {
+        Self::run(work, Box::new(move |number, _| script(number)))
+    }
+
+    /// A store that looks at the body of a request before it decides.
+    pub(crate) fn start_judging(script: impl FnMut(usize, &[u8]) -> Verdict + Send + 'static) -> Self {
+        Self::run(std::time::Duration::ZERO, Box::new(script))
+    }
+
+    fn run(work: std::time::Duration, script: Script) -> Self {
         let known = Arc::new(Mutex::new(Known::default()));
-        let script: Arc<Mutex<Script>> = Arc::new(Mutex::new(Box::new(script)));
+        let script: Arc<Mutex<Script>> = Arc::new(Mutex::new(script));
         let (kept, decides) = (Arc::clone(&known), Arc::clone(&script));
         let server = Server::start(move |request| {
             {
@@ -101,8 +113,8 @@ impl Store {
     }
 
     /// Decides by another script from now on.
-    pub(crate) fn change(&self, script: impl FnMut(usize) -> Verdict + Send + 'static) {
-        *self.script.lock().unwrap() = Box::new(script);
+    pub(crate) fn change(&self, mut script: impl FnMut(usize) -> Verdict + Send + 'static) {
+        *self.script.lock().unwrap() = Box::new(move |number, _| script(number));
     }
 
     pub(crate) fn url(&self) -> String {
@@ -126,7 +138,7 @@ fn take(request: &Request, known: &mut Known, script: &mut Script) -> Reply {
     assert_eq!(request.header("x-prometheus-remote-write-version"), Some("0.1.0"));
     assert!(request.header("user-agent").is_some_and(|agent| agent.starts_with("oxidot/")), "{request:?}");
     let samples = Samples::of_request(&request.body);
-    let verdict = script(known.attempts.len());
+    let verdict = script(known.attempts.len(), &request.body);
     let attempt = Attempt {
         at: Instant::now(),
         retry: request.header("retry-attempt").map(str::to_owned),
