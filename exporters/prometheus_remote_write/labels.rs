@@ -13,8 +13,8 @@ mod pieces;
 
 use super::table::{TableKey, WireTable, WireTables};
 use super::translation::Translation;
-pub(crate) use pieces::{Pieces, cut_points, first_label, label_pairs};
 use pieces::interleave;
+pub(crate) use pieces::{Pieces, cut_points, first_label, label_pairs};
 use pipeline::{Origin, Series, SeriesTable, Slot};
 use prometheus::remote_write::wire::v1::put_label;
 use std::collections::HashMap;

@@ -6,8 +6,8 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::encode::Contents;
-use prometheus::remote_write::protocol::Written;
 use super::shards::Progress;
+use prometheus::remote_write::protocol::Written;
 
 /// The reason of points that are lost because the program ends.
 const SHUTDOWN: &str = "shutdown";
@@ -49,7 +49,10 @@ impl Metrics {
             written_exemplars: detail("written_exemplars", "Exemplars that the store has accepted."),
             sent_bytes: detail("sent_bytes", "Compressed bytes of accepted requests."),
             retries: detail("retries", "Attempts after the first one."),
-            taken_apart: detail("split_requests", "Requests that were sent in parts, since the store did not take them whole."),
+            taken_apart: detail(
+                "split_requests",
+                "Requests that were sent in parts, since the store did not take them whole.",
+            ),
             fallbacks: detail("fallbacks", "Times that the store was found not to know remote write 2.0."),
             send_seconds: telemetry.distribution(
                 "otelcol_exporter_prometheusremotewrite_send_seconds",

@@ -146,7 +146,8 @@ impl Exporter for RemoteWrite {
         let linger = self.config.linger;
         let translation = Arc::new(self.config.translation);
         let metrics = Arc::clone(&self.metrics);
-        let encoder = Encoder::new(Arc::clone(&translation), self.config.limits, metrics, Guard::new(self.config.store));
+        let encoder =
+            Encoder::new(Arc::clone(&translation), self.config.limits, metrics, Guard::new(self.config.store));
         let mut running = Running {
             encoder,
             escaped: Arc::new(translation.escaping()),

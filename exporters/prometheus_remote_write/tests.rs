@@ -11,8 +11,8 @@ use pipeline::{
     Attributes, Family, FamilyKind, MetricBatch, Origin, Part, Point, PointGroup, Resource, Scope, Series, SeriesTable,
     Source, Value,
 };
-use prometheus::remote_write::snappy::decode_block;
 use prometheus::remote_write::protocol::ProtocolVersion;
+use prometheus::remote_write::snappy::decode_block;
 use prometheus::remote_write::wire::{
     DecodeLimits, FamilyMetadata, Rejection, TimeSeries, WriteVisitor, decode_v1, decode_v2,
 };
@@ -22,8 +22,8 @@ use std::sync::Arc;
 mod delivery;
 mod encoding;
 mod parts;
-mod sharding;
 mod settings;
+mod sharding;
 mod version2;
 
 /// Labels in the order sent.
@@ -82,8 +82,7 @@ pub(super) fn encoder(keys: &str) -> Encoder {
     let config = config(keys);
     let metrics = Arc::new(Metrics::new(&Telemetry::default(), "prometheusremotewrite", "test"));
     let translation = Arc::new(config.translation);
-    let mut encoder =
-        Encoder::new(Arc::clone(&translation), config.limits, metrics, limits::Guard::new(config.store));
+    let mut encoder = Encoder::new(Arc::clone(&translation), config.limits, metrics, limits::Guard::new(config.store));
     encoder.speak(config.version, &translation);
     encoder
 }

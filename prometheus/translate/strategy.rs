@@ -55,7 +55,11 @@ impl TranslationStrategy {
     /// The strategy that treats suffixes alike and escapes what remote write 1.0 does not allow.
     #[must_use]
     pub const fn escaping(self) -> Self {
-        if self.adds_suffixes() { Self::UnderscoreEscapingWithSuffixes } else { Self::UnderscoreEscapingWithoutSuffixes }
+        if self.adds_suffixes() {
+            Self::UnderscoreEscapingWithSuffixes
+        } else {
+            Self::UnderscoreEscapingWithoutSuffixes
+        }
     }
 
     /// Whether characters outside Prometheus' traditional set are replaced.

@@ -51,7 +51,8 @@ fn shards(keys: &Keys, consumers: i64, problems: &mut Problems<'_>) -> ShardRang
     let queue = &keys.remote_write_queue;
     for (key, value) in [("min_shards", queue.min_shards), ("max_shards", queue.max_shards)] {
         if value.is_some_and(|n| n < 1) {
-            problems.refuse(&format!("remote_write_queue::{key}"), format!("remote write queue {key} must be positive"));
+            problems
+                .refuse(&format!("remote_write_queue::{key}"), format!("remote write queue {key} must be positive"));
         }
     }
     let max = keys.max_batch_request_parallelism.or(queue.max_shards).unwrap_or(consumers);

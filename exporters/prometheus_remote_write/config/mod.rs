@@ -29,6 +29,10 @@ pub(crate) enum Dialect {
     Aws,
 }
 
+/// How long a connection serves at most: so soon a store that has moved to other addresses is found, though its old ones still
+/// answer. A handshake each five minutes and shard costs nothing to speak of.
+const CONNECTION_AGE: Duration = Duration::from_secs(300);
+
 /// How failed requests are tried again.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Retry {
@@ -97,6 +101,10 @@ impl Config {
             Some(_) => problems.refuse("compression", "compression type must be snappy"),
         }
         let client = net::client::collector_settings(&http, &defaults);
+        let client = client.map(|mut client| {
+            client.pool.max_age = CONNECTION_AGE;
+            client
+        });
         if let Err(error) = &client {
             problems.refuse("", error.to_string());
         }
@@ -108,7 +116,8 @@ impl Config {
             problems.refuse(key, message);
             StoreLimits::default()
         });
-        if let Some(age) = keys.remote_write_queue.sample_age_limit.map(GoDuration::to_std).filter(|age| !age.is_zero()) {
+        if let Some(age) = keys.remote_write_queue.sample_age_limit.map(GoDuration::to_std).filter(|age| !age.is_zero())
+        {
             store.limit_age(age);
         }
         let limits = limits(&keys, &store, &mut problems);

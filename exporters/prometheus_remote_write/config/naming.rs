@@ -35,7 +35,10 @@ pub(super) fn translation(
     if keys.convert_histograms_to_nhcb && version == ProtocolVersion::V1 {
         problems.refuse(
             "convert_histograms_to_nhcb",
-            format!("native histograms with custom buckets need remote write 2.0: set protobuf_message: {}", ProtocolVersion::V2),
+            format!(
+                "native histograms with custom buckets need remote write 2.0: set protobuf_message: {}",
+                ProtocolVersion::V2
+            ),
         );
     }
     let namer = LabelNamer::remote_write(strategy);

@@ -45,7 +45,8 @@ fn sent(keys: &str, of: &[(&str, Vec<(String, String)>)]) -> Vec<String> {
     let table = of
         .iter()
         .map(|(name, labels)| {
-            let labels: Vec<(&str, &str)> = labels.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+            let labels: Vec<(&str, &str)> =
+                labels.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
             series(name, FamilyKind::Gauge, &labels)
         })
         .collect();

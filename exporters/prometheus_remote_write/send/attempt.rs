@@ -100,7 +100,12 @@ fn names_a_reason(status: StatusCode, words: &str) -> bool {
 }
 
 impl Sender {
-    pub(super) async fn attempt(&self, request: &HttpRequest, version: ProtocolVersion, contents: &Contents) -> Attempt {
+    pub(super) async fn attempt(
+        &self,
+        request: &HttpRequest,
+        version: ProtocolVersion,
+        contents: &Contents,
+    ) -> Attempt {
         let mut answer = Vec::new();
         let started = Instant::now();
         let result = self.client.send_for_status(request, &mut answer, ANSWER_LIMIT).await;

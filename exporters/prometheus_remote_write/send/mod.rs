@@ -15,8 +15,8 @@ use super::encode::Contents;
 use super::limits::StoreLimits;
 use super::metrics::Metrics;
 use super::shards::Waiting;
-use attempt::{Attempt, Refusal};
 pub(super) use attempt::headers;
+use attempt::{Attempt, Refusal};
 use bytes::Bytes;
 use course::{Course, Failure};
 use http::{HeaderMap, HeaderValue};
@@ -28,9 +28,9 @@ pub(super) use size::Size;
 use std::sync::Arc;
 use std::time::SystemTime;
 use tokio::time::Instant;
-pub(super) use version::Spoken;
 #[cfg(test)]
 pub(super) use version::FALL_BACK_FOR;
+pub(super) use version::Spoken;
 
 /// Sends requests of one exporter to its endpoint.
 pub(super) struct Sender {

@@ -231,8 +231,11 @@ impl Sender {
 
 /// A series as people write it, shortened.
 fn show(series: &TimeSeries<'_>) -> String {
-    let labels: Vec<_> =
-        series.labels.iter().map(|(name, value)| (String::from_utf8_lossy(name), String::from_utf8_lossy(value))).collect();
+    let labels: Vec<_> = series
+        .labels
+        .iter()
+        .map(|(name, value)| (String::from_utf8_lossy(name), String::from_utf8_lossy(value)))
+        .collect();
     let mut text = prometheus::labels::display(labels.iter().map(|(name, value)| (name.as_ref(), value.as_ref())));
     if text.len() > SHOWN {
         let end = (0..=SHOWN).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0);

@@ -280,8 +280,9 @@ async fn series_stay_in_order_while_shards_come_and_go() {
         (Duration::from_millis((n * 7 % 13) as u64), Some(answer))
     })
     .await;
-    let config =
-        config("max_samples_per_send: 10\nremote_write_queue: {max_shards: 8}\nretry_on_failure: {initial_interval: 3ms}\ntarget_info: {enabled: false}");
+    let config = config(
+        "max_samples_per_send: 10\nremote_write_queue: {max_shards: 8}\nretry_on_failure: {initial_interval: 3ms}\ntarget_info: {enabled: false}",
+    );
     let metrics = Arc::new(Metrics::new(&Telemetry::default(), "prometheusremotewrite", "test"));
     let sender = Arc::new(Sender {
         client: HttpClient::new(&config.client, &Authenticators::default()).unwrap(),
@@ -317,15 +318,14 @@ async fn series_stay_in_order_while_shards_come_and_go() {
             failed += 1;
             continue;
         }
-        let request =
-            Request {
-                body: body.into(),
-                version: ProtocolVersion::V1,
-                contents: Default::default(),
-                acks: Acks::default(),
-                shard: 0,
-                generation: 0,
-            };
+        let request = Request {
+            body: body.into(),
+            version: ProtocolVersion::V1,
+            contents: Default::default(),
+            acks: Acks::default(),
+            shard: 0,
+            generation: 0,
+        };
         for (of, samples) in received(&[request]).series {
             times.entry(labels(&of)["i"].to_owned()).or_default().extend(samples.iter().map(|(time, _)| *time));
         }

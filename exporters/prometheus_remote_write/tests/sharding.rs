@@ -39,7 +39,8 @@ fn the_number_of_shards_is_what_prometheus_would_choose() {
             max: number("max_shards") as usize,
             target_age: Duration::from_secs(20),
         };
-        let desired = desired_shards(number("prev_shards") as usize, &rates, number("highest_recv_minus_sent_s"), &range);
+        let desired =
+            desired_shards(number("prev_shards") as usize, &rates, number("highest_recv_minus_sent_s"), &range);
         let ahead = [(10.0, 10.0, 10.0), (30.0, 100.0, 50.0)];
         let delay = number("highest_recv_minus_sent_s");
         if ahead.contains(&(delay, rates.incoming, rates.outgoing)) {

@@ -164,7 +164,10 @@ fn histograms_and_exemplars_come_whole() {
         let counts = got.counts(0..got.len());
         assert_eq!((counts.histograms, counts.samples, counts.exemplars), (histograms, samples, 1), "{keys}");
         let whole: Vec<_> = got.series.iter().flat_map(|series| &series.histograms).collect();
-        assert_eq!((whole[0].schema, whole[0].count, whole[0].start_timestamp_ms), (2, Some(HistogramCount::Int(3)), 1000));
+        assert_eq!(
+            (whole[0].schema, whole[0].count, whole[0].start_timestamp_ms),
+            (2, Some(HistogramCount::Int(3)), 1000)
+        );
         if let Some(listed) = whole.get(1) {
             assert_eq!((listed.schema, &listed.custom_values[..]), (-53, &[0.5, 10.0, 20.0][..]));
             assert_eq!(listed.positive.absolute().filter(|(_, n)| *n > 0.0).collect::<Vec<_>>(), [(0, 1.0), (3, 5.0)]);
@@ -183,7 +186,8 @@ fn native_histograms_are_left_out_on_demand_and_counted() {
     let value = Value::ExponentialHistogram(Box::default());
     let points = vec![Point { series: 0, flags: 0, time: 1, start: 0, value }];
     for version in ["", V2] {
-        let mut encoder = encoder(&format!("{version}target_info: {{enabled: false}}\nsend_native_histograms: false\n"));
+        let mut encoder =
+            encoder(&format!("{version}target_info: {{enabled: false}}\nsend_native_histograms: false\n"));
         let all = vec![series("exp", FamilyKind::ExponentialHistogram { temporality }, &[])];
         assert!(raw(&mut encoder, vec![batch(&o, all, points.clone())]).is_empty());
     }
@@ -212,13 +216,25 @@ fn known_series_are_written_as_references() {
     let keys = "external_labels: {cluster: c, zz: last}\ntarget_info: {enabled: false}\n";
     let mut encoders = [encoder(keys), encoder(&format!("{V2}{keys}"))];
     let all: Vec<_> = (0..400)
-        .map(|i| series(&format!("metric_{}_total", i / 8), COUNTER, &[("code", &(i % 8).to_string()), ("path", "/api"), ("zone", "z")]))
+        .map(|i| {
+            series(
+                &format!("metric_{}_total", i / 8),
+                COUNTER,
+                &[("code", &(i % 8).to_string()), ("path", "/api"), ("zone", "z")],
+            )
+        })
         .collect();
     for round in 0..3i64 {
         let mut groups = Vec::new();
         for o in 0..20 {
-            let o = origin(Source::Scrape, &[("service.name", "j"), ("service.instance.id", &format!("10.0.0.{o}:9100"))], &[]);
-            let points = (0..400).map(|i| point(i, 1_760_000_000_000 + round * 15_000 + i64::from(i / 100), f64::from(i) * 1.1)).collect();
+            let o = origin(
+                Source::Scrape,
+                &[("service.name", "j"), ("service.instance.id", &format!("10.0.0.{o}:9100"))],
+                &[],
+            );
+            let points = (0..400)
+                .map(|i| point(i, 1_760_000_000_000 + round * 15_000 + i64::from(i / 100), f64::from(i) * 1.1))
+                .collect();
             groups.push(PointGroup::new(o, SeriesTable::intern(all.clone()), points));
         }
         let mut sizes = Vec::new();
@@ -246,7 +262,8 @@ struct Some_ {
 }
 
 fn groups() -> impl Strategy<Value = Vec<Some_>> {
-    let value = prop_oneof![Just(0.0), Just(1.0), Just(f64::NAN), Just(-0.0), (0u32..1000).prop_map(f64::from), any::<f64>()];
+    let value =
+        prop_oneof![Just(0.0), Just(1.0), Just(f64::NAN), Just(-0.0), (0u32..1000).prop_map(f64::from), any::<f64>()];
     let group = (
         0..4u8,
         0..3u8,
@@ -350,19 +367,25 @@ fn what_a_sample_costs() {
                 let time = 1_760_000_000_000 + round * 15_000 + n * 150;
                 let value = |i: u32| (round * 1000 + n) as f64 + f64::from(i) * if i % 3 == 0 { 0.37 } else { 1.0 };
                 let points = (0..SERIES).map(|i| point(i, time, value(i))).collect();
-                MetricBatch::new(vec![PointGroup::new(Arc::clone(&targets[n as usize]), Arc::clone(&pages[n as usize]), points)])
+                MetricBatch::new(vec![PointGroup::new(
+                    Arc::clone(&targets[n as usize]),
+                    Arc::clone(&pages[n as usize]),
+                    points,
+                )])
             };
             (0..TARGETS).map(group).collect()
         };
         for version in ["", V2] {
-            let mut encoder = encoder(&format!("{version}target_info: {{enabled: false}}\nsend_metadata: {}\n", !version.is_empty()));
+            let mut encoder =
+                encoder(&format!("{version}target_info: {{enabled: false}}\nsend_metadata: {}\n", !version.is_empty()));
             let (mut bytes, mut spent) = (0, std::time::Duration::ZERO);
             for n in 0..ROUNDS {
                 let batches = round(n);
                 let started = std::time::Instant::now();
                 for batch in batches {
                     encoder.encode(batch);
-                    bytes += std::iter::from_fn(|| encoder.next_sealed()).map(|request| request.body.len()).sum::<usize>();
+                    bytes +=
+                        std::iter::from_fn(|| encoder.next_sealed()).map(|request| request.body.len()).sum::<usize>();
                 }
                 // The first rounds meet everything for the first time.
                 if n >= 4 {

@@ -239,13 +239,7 @@ struct Builder {
 
 impl Builder {
     /// Appends a series; `labels` are its own, encoded, and where those of the origin stand among them.
-    fn add(
-        &mut self,
-        interned: &mut Symbols,
-        labels: Option<(&[u8], &[(u16, u8)])>,
-        series: &Series,
-        metadata: bool,
-    ) {
+    fn add(&mut self, interned: &mut Symbols, labels: Option<(&[u8], &[(u16, u8)])>, series: &Series, metadata: bool) {
         let (ids, cuts) = (self.ids.len() as u32, self.cuts.len() as u32);
         let (own, runs) = labels.unwrap_or_default();
         let mut runs = runs.iter().peekable();

@@ -1,6 +1,6 @@
 use super::*;
-use crate::remote_write::wire::{BucketSpan, Buckets, Exemplar, HistogramCount, Sample, SeriesMetadata};
 use crate::remote_write::wire::MetricType;
+use crate::remote_write::wire::{BucketSpan, Buckets, Exemplar, HistogramCount, Sample, SeriesMetadata};
 
 const LABELS: [LabelBytes<'static>; 3] = [(b"__name__", b"m"), (b"job", b"j"), (b"zone", b"z")];
 

@@ -73,7 +73,8 @@ fn places_stay_right_when_a_page_is_packed() {
     let mut cache = SeriesCache::default();
     tables(&page(0..100, "packed"), &mut cache, 0);
     for now in (60..=480).step_by(60) {
-        let taken = read(ProtocolVersion::V1, &page(90..100, "packed"), &DecodeLimits::default(), &mut cache, now).unwrap();
+        let taken =
+            read(ProtocolVersion::V1, &page(90..100, "packed"), &DecodeLimits::default(), &mut cache, now).unwrap();
         let group = taken.groups.first().unwrap();
         let names: Vec<&str> = group.points.iter().map(|p| &*group.table.get(p.series).unwrap().name).collect();
         assert_eq!(names, (90..100).map(|n| format!("packed_{n}")).collect::<Vec<_>>(), "second {now}");

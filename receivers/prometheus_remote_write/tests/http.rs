@@ -89,7 +89,8 @@ pub(super) async fn send(address: SocketAddr, head: &str, body: &[u8]) -> (u16, 
     (status, head.to_ascii_lowercase(), body.to_owned())
 }
 
-pub(super) const WRITE: &str = "POST /api/v1/write HTTP/1.1\r\nContent-Encoding: snappy\r\nContent-Type: application/x-protobuf";
+pub(super) const WRITE: &str =
+    "POST /api/v1/write HTTP/1.1\r\nContent-Encoding: snappy\r\nContent-Type: application/x-protobuf";
 
 fn good() -> Vec<u8> {
     snappy(&floats(&[(&[("__name__", "up"), ("job", "j")], 1.0, 1), (&[("__name__", "down"), ("job", "j")], 2.0, 1)]))

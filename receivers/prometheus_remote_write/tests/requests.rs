@@ -119,11 +119,15 @@ fn long_label_sets_are_shortened_in_messages() {
 fn a_malformed_request_is_refused_and_the_place_is_named() {
     let mut body = floats(&[(&[("__name__", "good")], 1.0, 1)]);
     body.extend([0x0a, 0x05, 0x0a, 0x7f, 1, 2, 3]);
-    let error = read(ProtocolVersion::V1, &body, &DecodeLimits::default(), &mut SeriesCache::default(), 0).unwrap_err().to_string();
+    let error = read(ProtocolVersion::V1, &body, &DecodeLimits::default(), &mut SeriesCache::default(), 0)
+        .unwrap_err()
+        .to_string();
     assert!(error.starts_with("malformed write request, time series 1, series: "), "{error}");
     let mut v2 = Vec::new();
     v2.extend([0x22, 0x00]);
-    let error = read(ProtocolVersion::V1, &v2, &DecodeLimits::default(), &mut SeriesCache::default(), 0).unwrap_err().to_string();
+    let error = read(ProtocolVersion::V1, &v2, &DecodeLimits::default(), &mut SeriesCache::default(), 0)
+        .unwrap_err()
+        .to_string();
     assert!(error.contains("2.0"), "{error}");
 }
 

@@ -46,7 +46,8 @@ fn taken(body: &[u8], cache: &mut SeriesCache) -> Taken {
 }
 
 fn find<'t>(taken: &'t Taken, name: &str) -> (&'t PointGroup, u32, Arc<Series>) {
-    let all = taken.groups.iter().flat_map(|group| (0u32..).zip(group.table.as_slice()).map(move |(i, s)| (group, i, s)));
+    let all =
+        taken.groups.iter().flat_map(|group| (0u32..).zip(group.table.as_slice()).map(move |(i, s)| (group, i, s)));
     let (group, index, series) = all.into_iter().find(|(_, _, series)| *series.name == *name).unwrap();
     (group, index, Arc::clone(series))
 }
@@ -123,7 +124,12 @@ fn histograms_and_exemplars_are_values_of_the_pipeline() {
         })
         .add(&[("__name__", "with_exemplar")], |symbols, out| {
             put_sample(out, 7.0, 5000, 0);
-            put_exemplar(out, &[symbols.reference(b"trace_id"), symbols.reference(b"0af7651916cd43dd8448eb211c80319c")], 0.5, 4999);
+            put_exemplar(
+                out,
+                &[symbols.reference(b"trace_id"), symbols.reference(b"0af7651916cd43dd8448eb211c80319c")],
+                0.5,
+                4999,
+            );
         });
     let taken = taken(&request.bytes(), &mut SeriesCache::default());
     assert_eq!((taken.written.samples, taken.written.histograms, taken.written.exemplars), (1, 3, 1));

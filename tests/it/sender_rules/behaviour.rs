@@ -116,7 +116,13 @@ fn backoff_exponential_backoff_on_retries() {
         // The waits of the sender and the machine's; only the lower bound is sure.
         assert!(*wait >= Duration::from_millis(100) * 2u32.pow(number as u32), "{waits:?}");
     }
-    let attempts: Vec<_> = scene.receiver.seen().iter().take(5).map(|seen| seen.request.header("retry-attempt").map(str::to_owned)).collect();
+    let attempts: Vec<_> = scene
+        .receiver
+        .seen()
+        .iter()
+        .take(5)
+        .map(|seen| seen.request.header("retry-attempt").map(str::to_owned))
+        .collect();
     assert_eq!(attempts[..3], [None, Some("1".to_owned()), Some("2".to_owned())]);
 }
 
@@ -130,7 +136,8 @@ fn backoff_backoff_required() {
 /// The own counters say how long waits are at most, whatever the machine does.
 #[test]
 fn backoff_backoff_max_delay() {
-    let keys = "batch_send_deadline: 20ms, retry_on_failure: {initial_interval: 1ms, multiplier: 10, max_interval: 50ms}";
+    let keys =
+        "batch_send_deadline: 20ms, retry_on_failure: {initial_interval: 1ms, multiplier: 10, max_interval: 50ms}";
     let mut scene = Scene::start_with(|_, _| answer(502, "Bad gateway"), keys, |_| "test_metric 42\n".to_owned());
     scene.oxidot.wait_for_logs("Will retry the request after interval", 8);
     let lines = scene.oxidot.log();
@@ -143,7 +150,8 @@ fn backoff_backoff_max_delay() {
 
 #[test]
 fn backoff_backoff_with_jitter() {
-    let keys = "batch_send_deadline: 20ms, retry_on_failure: {initial_interval: 200ms, multiplier: 1, max_interval: 200ms}";
+    let keys =
+        "batch_send_deadline: 20ms, retry_on_failure: {initial_interval: 200ms, multiplier: 1, max_interval: 200ms}";
     let mut scene = Scene::start_with(unavailable, keys, |_| "test_metric 42\n".to_owned());
     scene.oxidot.wait_for_logs("Will retry the request after interval", 6);
     let lines = scene.oxidot.log();
@@ -166,7 +174,13 @@ fn edge_cases_empty_scrape() {
     let scene = Scene::start_with(take, QUICK, |_| "# No metrics\n".to_owned());
     scene.wait_for_success(1);
     let seen = scene.receiver.seen();
-    assert!(seen[0].message.series.iter().any(|series| series.label("__name__") == Some("up") && series.samples[0].value == 1.0));
+    assert!(
+        seen[0]
+            .message
+            .series
+            .iter()
+            .any(|series| series.label("__name__") == Some("up") && series.samples[0].value == 1.0)
+    );
 }
 
 #[test]
@@ -174,7 +188,10 @@ fn edge_cases_zero_timestamp() {
     let scene = Scene::start_with(take, QUICK, |_| "test_metric 42 0\n".to_owned());
     scene.wait_for_success(1);
     let all = scene.receiver.seen();
-    let mut found = all.iter().flat_map(|seen| &seen.message.series).filter(|series| series.label("__name__") == Some("test_metric"));
+    let mut found = all
+        .iter()
+        .flat_map(|seen| &seen.message.series)
+        .filter(|series| series.label("__name__") == Some("test_metric"));
     assert!(found.all(|series| series.samples[0].time >= 0));
 }
 
@@ -183,7 +200,8 @@ fn edge_cases_future_timestamp() {
     let scene = Scene::start_with(take, QUICK, |_| format!("test_metric 42 {}\n", now_ms() + 60_000));
     scene.wait_for_success(1);
     let all = scene.receiver.seen();
-    let found = all.iter().flat_map(|seen| &seen.message.series).find(|series| series.label("__name__") == Some("test_metric"));
+    let found =
+        all.iter().flat_map(|seen| &seen.message.series).find(|series| series.label("__name__") == Some("test_metric"));
     assert!(found.expect("it is sent").samples[0].time > now_ms());
 }
 
@@ -231,7 +249,12 @@ fn error_handling_invalid_url_scheme() {
     let output = crate::support::oxidot::command(&[
         "validate",
         "--config",
-        &format!("yaml:{}", scrape_and_write("", "ftp://127.0.0.1/write", &format!("protobuf_message: {V2}")).replace('\n', ", ").trim_end_matches(", ")),
+        &format!(
+            "yaml:{}",
+            scrape_and_write("", "ftp://127.0.0.1/write", &format!("protobuf_message: {V2}"))
+                .replace('\n', ", ")
+                .trim_end_matches(", ")
+        ),
     ])
     .output()
     .unwrap();
@@ -267,7 +290,15 @@ fn error_handling_sender_continues_after_errors() {
 
 #[test]
 fn error_handling_handle_invalid_status_code() {
-    let script: Script = |number, seen| if number == 0 { answer(299, "odd") } else if number == 1 { answer(799, "odder") } else { take(number, seen) };
+    let script: Script = |number, seen| {
+        if number == 0 {
+            answer(299, "odd")
+        } else if number == 1 {
+            answer(799, "odder")
+        } else {
+            take(number, seen)
+        }
+    };
     let scene = Scene::start(script);
     scene.receiver.wait_for(4);
     scene.wait_for_success(1);
@@ -284,7 +315,11 @@ fn error_handling_handle_large_error_response() {
 }
 
 fn knows_only_version_1(number: usize, seen: &Seen) -> Reply {
-    if seen.version().starts_with('2') { answer(415, "RW 2.0 not supported, please use RW 1.0") } else { take(number, seen) }
+    if seen.version().starts_with('2') {
+        answer(415, "RW 2.0 not supported, please use RW 1.0")
+    } else {
+        take(number, seen)
+    }
 }
 
 /// Versions of requests that came, to a receiver that does not know the second one.
@@ -315,7 +350,8 @@ fn fallback_retry_with_different_version() {
 fn fallback_fallback_header_changes() {
     let (scene, _) = versions_after_fallback();
     let seen = scene.receiver.seen();
-    let kinds: Vec<_> = seen.iter().take(2).map(|seen| seen.request.header("content-type").unwrap_or_default()).collect();
+    let kinds: Vec<_> =
+        seen.iter().take(2).map(|seen| seen.request.header("content-type").unwrap_or_default()).collect();
     assert_eq!(kinds, ["application/x-protobuf;proto=io.prometheus.write.v2.Request", "application/x-protobuf"]);
 }
 
@@ -347,7 +383,9 @@ fn fallback_no_fallback_on2xx() {
 #[test]
 fn response_ignore_response_body_on_success() {
     let script: Script = |number, seen| match take(number, seen) {
-        Reply::Answer { headers, .. } => Reply::Answer { status: 200, headers, body: b"error: failed, retry please".to_vec() },
+        Reply::Answer { headers, .. } => {
+            Reply::Answer { status: 200, headers, body: b"error: failed, retry please".to_vec() }
+        }
         other => other,
     };
     let scene = Scene::start(script);
@@ -375,7 +413,9 @@ fn response_handle_partial_write_response() {
         body: b"out of order sample".to_vec(),
     };
     let scene = Scene::start(script);
-    wait_until("rejections", || scene.oxidot.own("otelcol_exporter_dropped_metric_points", &["reason=\"rejected_400\""]) > 0.0);
+    wait_until("rejections", || {
+        scene.oxidot.own("otelcol_exporter_dropped_metric_points", &["reason=\"rejected_400\""]) > 0.0
+    });
     assert!(scene.oxidot.own("otelcol_exporter_prometheusremotewrite_written_samples", &[]) >= 2.0);
     sent_once(&scene);
 }
@@ -452,7 +492,11 @@ fn retry_no_retry_on_413() {
 #[test]
 fn retry_may_retry_on_429() {
     recovers(|number, seen| match number {
-        0 => Reply::Answer { status: 429, headers: vec![("Retry-After", "1".to_owned())], body: b"Too many requests".to_vec() },
+        0 => Reply::Answer {
+            status: 429,
+            headers: vec![("Retry-After", "1".to_owned())],
+            body: b"Too many requests".to_vec(),
+        },
         _ => take(number, seen),
     });
 }

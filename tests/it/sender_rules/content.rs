@@ -15,7 +15,10 @@ fn exemplars<'r>(run: &'r Run, name: &'r str) -> impl Iterator<Item = &'r readin
 
 fn has_exemplar(run: &Run, name: &str, label: (&str, &str)) {
     let pair = (label.0.to_owned(), label.1.to_owned());
-    assert!(exemplars(run, name).any(|exemplar| exemplar.labels.contains(&pair)), "{name} has no exemplar with {label:?}");
+    assert!(
+        exemplars(run, name).any(|exemplar| exemplar.labels.contains(&pair)),
+        "{name} has no exemplar with {label:?}"
+    );
 }
 
 fn ordered(run: &Run) {

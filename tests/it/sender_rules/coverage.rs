@@ -30,7 +30,11 @@ fn every_rule_has_a_test() {
     let root = std::env::var_os("OXIDOT_SHARED")
         .map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../shared"), PathBuf::from);
     let mut missing = Vec::new();
-    for (file, key) in [("rw_compliance_v1.json", "name"), ("rw_compliance_v2.json", "name"), ("rw_sender_compliance_cases.json", "case")] {
+    for (file, key) in [
+        ("rw_compliance_v1.json", "name"),
+        ("rw_compliance_v2.json", "name"),
+        ("rw_sender_compliance_cases.json", "case"),
+    ] {
         let path = root.join("vectors").join(file);
         let Ok(bytes) = std::fs::read(&path) else {
             return skipped(&format!("every_rule_has_a_test: {} is not there", path.display()));
@@ -41,7 +45,8 @@ fn every_rule_has_a_test() {
             let name = match case["file"].as_str() {
                 None => name.to_lowercase(),
                 Some(of) => {
-                    let name = if ["", "-"].contains(&name) { snake(case["test"].as_str().unwrap()) } else { name.to_owned() };
+                    let name =
+                        if ["", "-"].contains(&name) { snake(case["test"].as_str().unwrap()) } else { name.to_owned() };
                     format!("{}_{name}", of.trim_end_matches("_test.go"))
                 }
             };

@@ -14,7 +14,8 @@ fn is_taken_by(server: &QueryServer, message: &str) {
     let exporter = format!("protobuf_message: {message}, {QUICK}");
     let config = scrape_and_write(&job("test", &target.address(), "300ms"), &server.write_url(), &exporter);
     let mut oxidot = Oxidot::start(&config);
-    for (name, series) in [("requests_total", 3), ("latency_seconds_bucket", 4), ("many", 120), ("rpc", 2), ("odd", 7)] {
+    for (name, series) in [("requests_total", 3), ("latency_seconds_bucket", 4), ("many", 120), ("rpc", 2), ("odd", 7)]
+    {
         let found = server.wait_for_samples(&format!("{name}{{job=\"test\"}}[1h]"), 3);
         assert_eq!(found.len(), series, "{name}");
     }

@@ -6,7 +6,9 @@ use super::page::{huge, long_name, of_everything};
 use super::{Run, reading, rules};
 
 fn is_name(text: &str, colons: bool) -> bool {
-    let allowed = |at: usize, c: char| c.is_ascii_alphabetic() || c == '_' || (colons && c == ':') || (at > 0 && c.is_ascii_digit());
+    let allowed = |at: usize, c: char| {
+        c.is_ascii_alphabetic() || c == '_' || (colons && c == ':') || (at > 0 && c.is_ascii_digit())
+    };
     !text.is_empty() && text.chars().enumerate().all(|(at, c)| allowed(at, c))
 }
 

@@ -148,7 +148,9 @@ fn run(content_type: &'static str, message: &str, exporter: &str, page: fn(u64) 
     let config = scrape_and_write(&job("test", &target.address(), "300ms"), &receiver.url(), &exporter);
     let mut oxidot = Oxidot::start(&config);
     wait_until("four scrapes", || target.scrapes() >= 4);
-    wait_until("what was scraped", || receiver.seen().iter().filter(|seen| !seen.message.series.is_empty()).count() >= 3);
+    wait_until("what was scraped", || {
+        receiver.seen().iter().filter(|seen| !seen.message.series.is_empty()).count() >= 3
+    });
     assert_eq!(oxidot.end().code(), Some(0), "{}", oxidot.log());
     Run { seen: receiver.seen(), began, ended: now_ms() }
 }

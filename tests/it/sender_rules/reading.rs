@@ -151,7 +151,10 @@ pub(super) fn read_v2(raw: &[u8]) -> Message {
     let symbols: Vec<String> = all.iter().filter(|(number, _)| *number == 4).map(|(_, value)| value.text()).collect();
     let symbol = |reference: u64| symbols.get(reference as usize).cloned().unwrap_or_else(|| format!("<{reference}>"));
     let labels = |references: &[u64]| -> Vec<(String, String)> {
-        references.chunks(2).map(|pair| (symbol(pair[0]), pair.get(1).map(|value| symbol(*value)).unwrap_or_default())).collect()
+        references
+            .chunks(2)
+            .map(|pair| (symbol(pair[0]), pair.get(1).map(|value| symbol(*value)).unwrap_or_default()))
+            .collect()
     };
     let mut message = Message::default();
     for (number, value) in &all {
