@@ -77,12 +77,7 @@ pub(super) enum Kept {
 
 impl Pool {
     pub(super) fn new(limits: PoolLimits) -> Arc<Self> {
-        Arc::new_cyclic(|weak| Self {
-            limits,
-            inner: Mutex::default(),
-            weak: weak.clone(),
-            since: Instant::now(),
-        })
+        Arc::new_cyclic(|weak| Self { limits, inner: Mutex::default(), weak: weak.clone(), since: Instant::now() })
     }
 
     /// A number that connections have to have in common with a request: it changes with the certificates, and each time that

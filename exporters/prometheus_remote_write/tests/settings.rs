@@ -50,7 +50,10 @@ fn the_smaller_age_counts() {
     let own = store("remote_write_queue: {sample_age_limit: 10m}");
     assert_eq!((own.sample_age, own.age_reason()), (Some(Duration::from_secs(600)), "too_old"));
     let stores = store("limits: amp\nremote_write_queue: {sample_age_limit: 2h}");
-    assert_eq!((stores.sample_age, stores.age_reason()), (Some(Duration::from_secs(3600)), "greater_than_max_sample_age"));
+    assert_eq!(
+        (stores.sample_age, stores.age_reason()),
+        (Some(Duration::from_secs(3600)), "greater_than_max_sample_age")
+    );
     assert_eq!(store("remote_write_queue: {sample_age_limit: 0s}").sample_age, None);
 }
 
