@@ -253,7 +253,7 @@ impl World {
 
     /// Waits until stores have everything, and the log knows.
     async fn settle(&mut self) -> Result<(), String> {
-        for _ in 0..10_000 {
+        for _ in 0..1000 {
             self.learn();
             tokio::time::sleep(Duration::from_millis(1100)).await;
             let Some(running) = &self.exporter else { break };
@@ -263,7 +263,10 @@ impl World {
                 return Ok(());
             }
         }
-        Err("stores that accept everything do not get everything".to_owned())
+        let telemetry = self.exporter.as_ref().map(|running| running.telemetry.render()).unwrap_or_default();
+        let of_log = |line: &&str| line.contains("_wal_") && !line.starts_with('#');
+        let log: Vec<&str> = telemetry.lines().filter(of_log).collect();
+        Err(format!("stores that accept everything do not get everything: {} batches wait; {}", self.pending.len(), log.join("\n")))
     }
 
     /// The disk is full for a while.
@@ -404,6 +407,6 @@ fn answers(status: u16) -> &'static str {
 }
 
 fn value(telemetry: &Telemetry, reason: &str) -> u64 {
-    let labels = [("exporter", EXPORTER), ("reason", reason)];
-    telemetry.value("otelcol_exporter_dropped_metric_points", &labels).unwrap_or(0.0) as u64
+    let (name, reason) = ("otelcol_exporter_dropped_metric_points", format!("reason=\"{reason}\""));
+    crate::support::oxidot::total(&telemetry.render(), name, &[&reason]) as u64
 }
