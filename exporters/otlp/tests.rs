@@ -75,9 +75,17 @@ fn codes_mean_what_the_specification_says() {
                 Attempt::Rejected { reason, why } => {
                     assert!(!retryable && reason.starts_with("rejected_") && why.contains("words"), "{code}");
                 }
-                Attempt::Accepted(_) => unreachable!("a status other than OK is no success"),
+                other => unreachable!("{code}: {other:?}"),
             }
         }
+    }
+    // Not for want of anything, but for length.
+    for message in [
+        "grpc: received message larger than max (5000000 vs. 4194304)",
+        "SERVER: Received message larger than max (5000000 vs. 4194304)",
+        "gRPC message exceeds maximum size 4194304: 5000000",
+    ] {
+        assert!(matches!(refused(&GrpcStatus::new(8, message)), Attempt::TooLarge { .. }), "{message}");
     }
     // What is asked for beyond all reason is not believed.
     let details = Status::new(Code::Unavailable, "").retry_after(Duration::from_secs(86_400)).to_protobuf();

@@ -9,7 +9,7 @@ use otlp::response::{PartialSuccess, Status};
 use pipeline::component::Signal;
 
 use crate::retry::believed;
-use crate::sending_queue::{Attempt, Transport};
+use crate::sending_queue::{Attempt, MAX_RESTORED, Transport};
 
 pub(super) struct GrpcTransport {
     pub(super) client: GrpcClient,
@@ -37,6 +37,10 @@ impl Transport for GrpcTransport {
         Ok(framed.into_bytes())
     }
 
+    fn restore(&self, _: Signal, prepared: Bytes) -> Option<Bytes> {
+        self.client.unframe(Framed::from_bytes(prepared), MAX_RESTORED)
+    }
+
     async fn send(&self, signal: Signal, prepared: &Bytes) -> Attempt {
         let framed = Framed::from_bytes(prepared.clone());
         match self.client.call(path(signal), &framed, self.timeout).await {
@@ -61,6 +65,9 @@ pub(super) fn refused(status: &GrpcStatus) -> Attempt {
         // Cancelled, DeadlineExceeded, Aborted, OutOfRange, Unavailable, DataLoss; ResourceExhausted if the server says when to come again.
         1 | 4 | 10 | 11 | 14 | 15 => return failed(why, pause),
         8 if pause.is_some() => return failed(why, pause),
+        8 if is_too_large(&status.message) => {
+            return Attempt::TooLarge { reason: "rejected_resource_exhausted", why };
+        }
         3 => "rejected_invalid_argument",
         7 => "rejected_permission_denied",
         8 => "rejected_resource_exhausted",
@@ -70,6 +77,15 @@ pub(super) fn refused(status: &GrpcStatus) -> Attempt {
         _ => "rejected_other",
     };
     Attempt::Rejected { reason, why }
+}
+
+/// Whether a refusal is about the length of a message. The words are those of grpc-go ("received message larger than max", "… after decompression
+/// larger than max"), of its core for C++ and Python ("Received message larger than max", "SERVER: …"), of Java ("gRPC message exceeds
+/// maximum size") and of Rust's tonic ("decoded message length too large").
+fn is_too_large(message: &str) -> bool {
+    let message = message.to_ascii_lowercase();
+    let words = ["larger than max", "exceeds maximum size", "message length too large", "larger than the limit"];
+    words.iter().any(|words| message.contains(words))
 }
 
 fn failed(why: String, pause: Option<Duration>) -> Attempt {

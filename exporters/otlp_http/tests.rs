@@ -118,6 +118,7 @@ async fn attempt(yaml: &str, canned: Canned, auth: Option<Arc<dyn ClientAuth>>) 
     let program = Program { name: "oxidot", version: "1" };
     let transport = HttpTransport::new(&config, client, auth, program);
     let prepared = transport.prepare(Signal::Traces, request()).unwrap();
+    assert_eq!(transport.restore(Signal::Traces, prepared.clone()).unwrap(), request());
     let attempt = transport.send(Signal::Traces, &prepared).await;
     serving.abort();
     (attempt, canned)
@@ -204,8 +205,9 @@ async fn statuses_mean_what_the_specification_says() {
                     let pause = pause.map(|pause| pause.as_secs());
                     assert!(pause >= least && pause.unwrap_or_default() <= most, "{status} {asked}: {pause:?}");
                 }
+                Attempt::TooLarge { reason: "rejected_413", .. } => assert_eq!(status, 413),
                 Attempt::Rejected { reason, why } => {
-                    assert!(!matches!(status, 429 | 502 | 503 | 504), "{status}");
+                    assert!(!matches!(status, 413 | 429 | 502 | 503 | 504), "{status}");
                     assert!(reason.starts_with("rejected_") && why.contains("Message=words"), "{why}");
                 }
                 other => unreachable!("{status}: {other:?}"),

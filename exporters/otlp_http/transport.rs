@@ -13,7 +13,7 @@ use pipeline::component::{Program, Signal};
 
 use super::config::Config;
 use crate::retry::retry_after;
-use crate::sending_queue::{Attempt, Transport};
+use crate::sending_queue::{Attempt, MAX_RESTORED, Transport};
 
 /// What is read of an answer, as in the Collector.
 const ANSWER_LIMIT: usize = 64 << 10;
@@ -104,7 +104,11 @@ impl HttpTransport {
         if matches!(verdict, Some(AuthVerdict::Retry | AuthVerdict::Refused)) {
             return Attempt::Failed { why, pause: None, of_identity: true };
         }
-        Attempt::Rejected { reason: rejection_reason(head.status), why }
+        let reason = rejection_reason(head.status);
+        if head.status == StatusCode::PAYLOAD_TOO_LARGE {
+            return Attempt::TooLarge { reason, why };
+        }
+        Attempt::Rejected { reason, why }
     }
 }
 
@@ -123,6 +127,14 @@ impl Transport for HttpTransport {
             Some(compression) => compression.compress(&body).ok_or_else(|| "it cannot be compressed".to_owned()),
             None => Ok(body),
         }
+    }
+
+    fn restore(&self, signal: Signal, prepared: Bytes) -> Option<Bytes> {
+        let body = match self.compression {
+            Some(compression) => compression.decompress(&prepared, MAX_RESTORED)?,
+            None => prepared,
+        };
+        if self.json { Some(otlp::json::to_protobuf(signal, &body).ok()?.into()) } else { Some(body) }
     }
 
     async fn send(&self, signal: Signal, prepared: &Bytes) -> Attempt {

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use otlp::request;
 use pipeline::AckOutcome;
 use pipeline::component::Signal;
 use tokio::sync::watch;
@@ -35,6 +36,18 @@ pub(super) struct Delivered {
     pub(super) outcome: Option<AckOutcome>,
 }
 
+/// How the attempts to send one request have ended.
+enum End {
+    Outcome(AckOutcome),
+    /// It is to stay where it is, on disk.
+    Left,
+    /// It may be accepted in smaller pieces.
+    TooLarge {
+        reason: &'static str,
+        why: String,
+    },
+}
+
 impl Courier {
     /// Where requests go.
     pub(super) fn target(&self) -> &str {
@@ -49,19 +62,62 @@ impl Courier {
         let Parcel { parts, keys, tickets } = parcel;
         // The tickets stay in this future: if it is dropped, they say what is lost.
         let outcome = match self.prepared(parts).await {
-            Ok(prepared) => self.attempts(&prepared, items, durable.then_some(closing)).await,
-            Err(why) => {
-                tracing::error!(
-                    endpoint = self.target(),
-                    items,
-                    error = %why,
-                    "A request cannot be sent; its items are dropped."
-                );
-                self.metrics.failed("not_encodable", items);
-                Some(AckOutcome::Rejected)
-            }
+            Ok(prepared) => self.deliver_all(prepared, items, durable.then_some(closing)).await,
+            Err(why) => Some(self.not_encodable(items, &why)),
         };
         Delivered { keys, tickets, outcome }
+    }
+
+    fn not_encodable(&self, items: u64, why: &str) -> AckOutcome {
+        tracing::error!(
+            endpoint = self.target(),
+            items,
+            error = why,
+            "A request cannot be sent; its items are dropped."
+        );
+        self.metrics.failed("not_encodable", items);
+        AckOutcome::Rejected
+    }
+
+    /// Delivers a request, in smaller ones if it is too large. The outcome is the worst of all.
+    async fn deliver_all(
+        &self,
+        prepared: Bytes,
+        items: u64,
+        mut closing: Option<watch::Receiver<bool>>,
+    ) -> Option<AckOutcome> {
+        let mut rest = vec![(prepared, items)];
+        let mut worst = AckOutcome::Delivered;
+        while let Some((prepared, items)) = rest.pop() {
+            let ended = match self.attempts(&prepared, items, closing.as_mut()).await {
+                End::Outcome(outcome) => outcome,
+                End::Left => return None,
+                End::TooLarge { reason, why } => {
+                    let halves = self.halves(prepared, items).await;
+                    if !halves.is_empty() {
+                        tracing::warn!(
+                            endpoint = self.target(),
+                            items,
+                            error = %why,
+                            "A request is too large for the destination and is sent in halves. Set sending_queue::batch::max_size to spare the attempt."
+                        );
+                        // The first one is taken next.
+                        rest.extend(halves.into_iter().rev());
+                        continue;
+                    }
+                    self.rejected(items, reason, &why)
+                }
+            };
+            worst = worst.max(ended);
+        }
+        Some(worst)
+    }
+
+    /// The two halves of a request, each with its items; none if it has no two halves.
+    async fn halves(&self, prepared: Bytes, items: u64) -> Vec<(Bytes, u64)> {
+        let (transport, signal) = (Arc::clone(&self.transport), self.signal);
+        let cut = tokio::task::spawn_blocking(move || halves(&*transport, signal, prepared, items)).await;
+        cut.ok().flatten().unwrap_or_default()
     }
 
     async fn prepared(&self, parts: Vec<Body>) -> Result<Bytes, String> {
@@ -81,12 +137,7 @@ impl Courier {
         prepared.map_err(|error| error.to_string())?
     }
 
-    async fn attempts(
-        &self,
-        prepared: &Bytes,
-        items: u64,
-        mut closing: Option<watch::Receiver<bool>>,
-    ) -> Option<AckOutcome> {
+    async fn attempts(&self, prepared: &Bytes, items: u64, mut closing: Option<&mut watch::Receiver<bool>>) -> End {
         let first = Instant::now();
         let mut backoff = Backoff::new(&self.retry);
         for attempt in 1u32.. {
@@ -95,27 +146,19 @@ impl Courier {
                     if attempt > 1 {
                         tracing::info!(endpoint = self.target(), attempt, "The destination accepts requests again.");
                     }
-                    return Some(self.accepted(items, partial));
+                    return End::Outcome(self.accepted(items, partial));
                 }
-                Attempt::Rejected { reason, why } => {
-                    tracing::error!(
-                        endpoint = self.target(),
-                        items,
-                        error = %why,
-                        "Exporting failed. The destination has rejected a request for good; its items are dropped."
-                    );
-                    self.metrics.failed(reason, items);
-                    return Some(AckOutcome::Rejected);
-                }
+                Attempt::Rejected { reason, why } => return End::Outcome(self.rejected(items, reason, &why)),
+                Attempt::TooLarge { reason, why } => return End::TooLarge { reason, why },
                 Attempt::Failed { why, pause, of_identity } => (why, pause, of_identity),
             };
             let delay = backoff.next(random_unit()).max(pause.unwrap_or_default());
             let limit = if of_identity { self.retry.max_refused } else { self.retry.max_elapsed };
             if !self.retry.enabled || (!limit.is_zero() && first.elapsed() + delay > limit) {
-                return Some(self.given_up(items, attempt, &why));
+                return End::Outcome(self.given_up(items, attempt, &why));
             }
             if closing.as_ref().is_some_and(|closing| *closing.borrow()) {
-                return None;
+                return End::Left;
             }
             tracing::warn!(
                 endpoint = self.target(),
@@ -124,12 +167,23 @@ impl Courier {
                 interval_ms = delay.as_millis() as u64,
                 "Exporting failed. Will retry the request after interval."
             );
-            if !waited(delay, closing.as_mut()).await {
-                return None;
+            if !waited(delay, closing.as_deref_mut()).await {
+                return End::Left;
             }
             self.metrics.retried();
         }
-        None
+        End::Left
+    }
+
+    fn rejected(&self, items: u64, reason: &'static str, why: &str) -> AckOutcome {
+        tracing::error!(
+            endpoint = self.target(),
+            items,
+            error = why,
+            "Exporting failed. The destination has rejected a request for good; its items are dropped."
+        );
+        self.metrics.failed(reason, items);
+        AckOutcome::Rejected
     }
 
     fn accepted(&self, items: u64, partial: Option<otlp::response::PartialSuccess>) -> AckOutcome {
@@ -165,6 +219,28 @@ impl Courier {
         self.metrics.failed("retries_exhausted", items);
         AckOutcome::Dropped
     }
+}
+
+/// See [`Courier::halves`].
+fn halves(transport: &dyn Transport, signal: Signal, prepared: Bytes, items: u64) -> Option<Vec<(Bytes, u64)>> {
+    let request = transport.restore(signal, prepared)?;
+    let count = request::count(signal, &request);
+    let half = count.div_ceil(2);
+    let pieces = match signal {
+        _ if count < 2 => return None,
+        Signal::Metrics => request::split_points(&request, count, half),
+        Signal::Traces | Signal::Logs => request::split(&request, count, 0, half),
+    };
+    let mut left = items;
+    let mut halves = Vec::with_capacity(pieces.len());
+    let last = pieces.len().saturating_sub(1);
+    for (at, (piece, part)) in pieces.into_iter().enumerate() {
+        let share = u128::from(items) * part as u128 / count as u128;
+        let share = if at == last { left } else { u64::try_from(share).unwrap_or(left).min(left) };
+        left -= share;
+        halves.push((transport.prepare(signal, piece).ok()?, share));
+    }
+    Some(halves)
 }
 
 /// Waits; false if the program is about to end before.

@@ -42,6 +42,9 @@ use self::request::Claim;
 use self::store::Store;
 use crate::retry::Retry;
 
+/// The most that [`Transport::restore`] has to make of anything: far above the length of requests, in JSON too.
+pub(crate) const MAX_RESTORED: usize = 256 << 20;
+
 /// The signals that exporters here carry.
 const SIGNALS: [Signal; 3] = [Signal::Metrics, Signal::Traces, Signal::Logs];
 
@@ -56,6 +59,9 @@ pub(crate) trait Transport: Send + Sync + 'static {
     /// # Errors
     /// Why the request cannot be sent at all.
     fn prepare(&self, signal: Signal, request: Bytes) -> Result<Bytes, String>;
+
+    /// The request in protobuf that [`Transport::prepare`] has made this of.
+    fn restore(&self, signal: Signal, prepared: Bytes) -> Option<Bytes>;
 
     /// Makes one attempt to send what [`Transport::prepare`] has made.
     async fn send(&self, signal: Signal, prepared: &Bytes) -> Attempt;
@@ -77,6 +83,13 @@ pub(crate) enum Attempt {
     },
     /// The same will never be accepted.
     Rejected {
+        /// For the label of a counter.
+        reason: &'static str,
+        /// What is wrong.
+        why: String,
+    },
+    /// The same will never be accepted, and smaller requests may be.
+    TooLarge {
         /// For the label of a counter.
         reason: &'static str,
         /// What is wrong.
@@ -168,12 +181,7 @@ impl SendingQueue {
         loop {
             let batch = tokio::select! {
                 batch = context.input.recv_any() => batch,
-                () = stop.deadline_passed() => {
-                    while let Some(batch) = context.input.try_recv_any() {
-                        self.lane(&mut lanes, batch.signal(), &context).map(|lane| drop(arrival(batch, lane)));
-                    }
-                    None
-                }
+                () = stop.deadline_passed() => None,
             };
             let Some(batch) = batch else { break };
             let Some(lane) = self.lane(&mut lanes, batch.signal(), &context) else { continue };
@@ -182,6 +190,12 @@ impl SendingQueue {
                 // A lane that has ended has panicked, which is told below.
                 sent = lane.input.send(arrival) => if sent.is_err() { break },
                 () = stop.deadline_passed() => {}
+            }
+        }
+        // What is left of the input after the deadline counts as lost.
+        while let Some(batch) = context.input.try_recv_any() {
+            if let Some(lane) = self.lane(&mut lanes, batch.signal(), &context) {
+                drop(arrival(batch, lane));
             }
         }
         drop(lanes);

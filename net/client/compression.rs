@@ -6,6 +6,7 @@ use bytes::Bytes;
 
 use super::settings::ClientConfigError;
 use crate::decode::gzip_compress;
+use crate::server::Encodings;
 
 /// How bodies of requests are compressed. Bodies that come with a `Content-Encoding` are sent as they are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -77,6 +78,13 @@ impl Compression {
             Self::Zstd(_) => "zstd",
             Self::Lz4 => "lz4",
         }
+    }
+
+    /// What was compressed by [`Compression::compress`]; none if it was not, or is more than `limit` bytes.
+    #[must_use]
+    pub fn decompress(self, body: &[u8], limit: usize) -> Option<Bytes> {
+        let plain = crate::server::decompress::plain(&Encodings::all(), self.encoding(), body, limit)?;
+        plain.ok().map(Bytes::from)
     }
 
     /// The compressed body; none if it cannot be compressed (snappy ends at 4 GiB), so that it is to be sent

@@ -222,7 +222,7 @@ impl HttpClient {
             None => sending.await,
             Some(timeout) => match tokio::time::timeout(timeout, sending).await {
                 Ok(result) => result,
-                Err(_) => Err(Failure::timeout(timeout, Phase::text(phase.load(Ordering::Relaxed)))),
+                Err(_) => Err(Phase::timed_out(phase.load(Ordering::Relaxed), timeout)),
             },
         };
         result.map_err(|failure| chain.error(failure))

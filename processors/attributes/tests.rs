@@ -188,7 +188,7 @@ proptest::proptest! {
     #[test]
     fn any_bytes_are_survived(body in proptest::collection::vec(0u8..24, 0..200), logs: bool) {
         let signal = if logs { Signal::Logs } else { Signal::Traces };
-        let yaml = node("actions: [{key: a, value: b, action: upsert}, {pattern: '', action: hash}]\n\
+        let yaml = node("actions: [{key: a, value: b, action: upsert}, {pattern: '.', action: hash}]\n\
                          exclude: {match_type: regexp, attributes: [{key: x, value: y}]}");
         let config = super::Config::read(&yaml).unwrap();
         let mut editor = super::AttributesEditor {

@@ -78,6 +78,8 @@ struct FileReceiver {
     metrics: FileMetrics,
     offsets: Option<Offsets>,
     progress: Progress,
+    /// Whether something has happened since it was kept how far files were delivered.
+    changed: bool,
 }
 
 impl FileReceiver {
@@ -103,6 +105,7 @@ impl FileReceiver {
             config,
             offsets,
             progress: Progress::default(),
+            changed: true,
         })
     }
 }
@@ -165,13 +168,18 @@ impl FileReceiver {
     /// Keeps how far files were delivered.
     async fn keep(&mut self, tails: Tails, stopping: bool) -> Result<Tails, ComponentError> {
         self.progress.advance(stopping);
+        if !self.changed {
+            return Ok(tails);
+        }
         let Some(offsets) = self.offsets.take() else { return Ok(tails) };
+        self.changed = self.progress.in_flight() > 0;
         let progress = std::mem::take(&mut self.progress);
         let ((offsets, tails, progress), saved) = blocking((offsets, tails, progress), |(offsets, tails, progress)| {
             offsets.save(tails.remembered(|tail| progress.mark(tail)))
         })
         .await?;
         if let Err(error) = saved {
+            self.changed = true;
             let path = offsets.path().display();
             tracing::error!(receiver = self.id, %path, %error, "How far files were read cannot be kept; after a restart they are read again.");
         }
@@ -201,6 +209,7 @@ impl FileReceiver {
                 Ok(some) => more |= some,
                 Err(trouble) => self.complain(&trouble.path, &trouble.what),
             }
+            self.changed |= !found.is_empty();
             for line in found {
                 if !self.take(&path, file, line, output, stop).await? {
                     return Ok((tails, false));
@@ -208,6 +217,7 @@ impl FileReceiver {
             }
         }
         let progress = &self.progress;
+        self.changed |= tails.open.iter().any(|tail| tail.gone);
         for (path, line, bytes) in tails.close_gone(|tail| progress.is_settled(tail)) {
             self.unfinished(&path, line, bytes);
         }
@@ -232,6 +242,7 @@ impl FileReceiver {
         for (path, line, bytes) in look.unfinished {
             self.unfinished(&path, line, bytes);
         }
+        self.changed |= !look.restarted.is_empty();
         look.restarted.into_iter().for_each(|file| self.progress.restart(file));
         if look.left_out > 0 {
             tracing::warn!(

@@ -45,6 +45,8 @@ struct Scene {
     ports: [u16; 3],
     /// For OTLP by gRPC and by HTTP.
     otlp: [u16; 2],
+    /// Where what came by OTLP goes, by gRPC and by HTTP.
+    next: [u16; 2],
 }
 
 impl Scene {
@@ -74,19 +76,10 @@ impl Scene {
         });
         let directory = tempfile::tempdir().unwrap();
         std::fs::write(directory.path().join("t.json"), list).unwrap();
-        let (ports, otlp) = ([(); 3].map(|()| free_port()), [(); 2].map(|()| free_port()));
-        Self {
-            target,
-            store: Store::accepting(),
-            second: Store::accepting(),
-            discovery,
-            peer,
-            sent_to_peer,
-            sts,
-            directory,
-            ports,
-            otlp,
-        }
+        let (ports, otlp, next) =
+            ([(); 3].map(|()| free_port()), [(); 2].map(|()| free_port()), [(); 2].map(|()| free_port()));
+        let (store, second) = (Store::accepting(), Store::accepting());
+        Self { target, store, second, discovery, peer, sent_to_peer, sts, directory, ports, otlp, next }
     }
 
     /// The file, started with ports and addresses of this scene.
@@ -105,6 +98,10 @@ impl Scene {
             .env("OTLP_HTTP_ENDPOINT", format!("127.0.0.1:{}", self.otlp[1]))
             .env("SECOND_REMOTE_WRITE_URL", self.second.url())
             .env("WAL_DIRECTORY", self.directory.path().join("wal"))
+            .env("OTLP_SERVER", format!("http://127.0.0.1:{}", self.next[0]))
+            .env("CLOUDWATCH_METRICS", format!("http://127.0.0.1:{}/v1/metrics", self.next[1]))
+            .env("XRAY_TRACES", format!("http://127.0.0.1:{}/v1/traces", self.next[1]))
+            .env("CLOUDWATCH_LOGS", format!("http://127.0.0.1:{}/v1/logs", self.next[1]))
             .env("STORAGE_DIRECTORY", self.directory.path().join("storage"))
             .env("SPOOL_DIRECTORY", self.directory.path().join("spool"))
             .env("HOSTNAME", "the-host")
@@ -154,6 +151,36 @@ impl Scene {
 
     /// Sends a point, a span and a log record, and waits for the lines of the last two.
     fn send_otlp(&self, program: &mut Program) {
+        self.post_otlp();
+        program.wait_for_line("Traces");
+        program.wait_for_line("Logs");
+    }
+
+    /// An OTLP server at the end of it all, which shows what it gets.
+    fn next_server(&self) -> Program {
+        let [grpc, http] = self.next;
+        let config = format!(
+            "receivers: {{otlp: {{protocols: {{grpc: {{endpoint: \"127.0.0.1:{grpc}\"}}, http: {{endpoint: \"127.0.0.1:{http}\"}}}}}}}}\n\
+             exporters: {{debug: }}\n\
+             service: {{pipelines: {{metrics: {{receivers: [otlp], exporters: [debug]}}, traces: {{receivers: [otlp], exporters: [debug]}}, \
+               logs: {{receivers: [otlp], exporters: [debug]}}}}}}\n"
+        );
+        let mut command = command(&["--config", &format!("yaml:{config}"), "--config", &own_metrics_at(free_port())]);
+        let mut program = Program::start(&mut command);
+        program.wait_for_line("Everything is ready");
+        program
+    }
+
+    /// Sends a point, a span and a log record, and waits for all of them at the end.
+    fn pass_otlp_on(&self, next: &mut Program) {
+        self.post_otlp();
+        for signal in ["Metrics", "Traces", "Logs"] {
+            next.wait_for_line(signal);
+        }
+    }
+
+    /// Sends a point, a span and a log record.
+    fn post_otlp(&self) {
         let resource =
             "\"resource\":{\"attributes\":[{\"key\":\"service.name\",\"value\":{\"stringValue\":\"shop\"}}]}";
         let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_nanos();
@@ -173,8 +200,6 @@ impl Scene {
             let answer = http::post(self.otlp[1], path, "application/json", body.as_bytes()).unwrap();
             assert_eq!((answer.status, answer.body.as_str()), (200, "{}"), "{path}");
         }
-        program.wait_for_line("Traces");
-        program.wait_for_line("Logs");
     }
 
     /// Sends what was counted from some seconds ago to some seconds ago.
@@ -310,6 +335,7 @@ fn check(file: &Path) {
                 scene.store.accepted().with(&["sent_total", "job=\"shop\""]).next().is_some()
             });
         }
+        "otlp-gateway.yaml" | "cloudwatch-otlp.yaml" => scene.pass_otlp_on(&mut scene.next_server()),
         "otlp-attributes.yaml" => {
             scene.send_otlp(&mut program);
             program.wait_for_line("-> deployment.environment.name: Str(production)");

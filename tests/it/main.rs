@@ -13,6 +13,7 @@ mod configs;
 mod doctor;
 mod durable;
 mod otlp;
+mod otlp_out;
 mod outages;
 mod receiving;
 mod reload;

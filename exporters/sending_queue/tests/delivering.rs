@@ -258,6 +258,26 @@ async fn requests_are_kept_below_a_number_of_bytes() {
 }
 
 #[tokio::test]
+async fn what_is_too_large_for_the_destination_is_sent_in_halves() {
+    for (batch, kind) in
+        [(spans(&["a", "b", "c", "d", "e"]), "spans"), (points("r", &["a", "b", "c", "d", "e"]), "metric_points")]
+    {
+        let destination = Destination::new(Vec::new());
+        destination.most.store(2, Ordering::Relaxed);
+        let mut running = Running::start("{}", &destination).await;
+        assert_eq!(running.send_awaited(batch).await.await.unwrap(), AckOutcome::Delivered);
+        let requests: Vec<Vec<String>> = destination.bodies().iter().map(|body| names(body)).collect();
+        assert_eq!(requests, [vec!["a", "b"], vec!["c"], vec!["d", "e"]]);
+        assert_eq!(running.value(&format!("sent_{kind}"), &[]), 5.0);
+        // What has no halves is given up.
+        destination.most.store(0, Ordering::Relaxed);
+        assert_eq!(running.send_awaited(spans(&["x", "y"])).await.await.unwrap(), AckOutcome::Rejected);
+        assert_eq!(running.value("dropped_spans", &[("reason", "rejected_413")]), 2.0);
+        running.finish().await;
+    }
+}
+
+#[tokio::test]
 async fn what_there_is_no_time_for_is_counted() {
     let destination = Destination::gated();
     let mut running = Running::start("sending_queue: {num_consumers: 2, queue_size: 3}", &destination).await;

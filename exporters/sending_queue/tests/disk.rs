@@ -199,3 +199,74 @@ async fn a_directory_belongs_to_one_process() {
     let error = SendingQueue::open(queue, retry, transport, &context(&shared)).await.err().unwrap().to_string();
     assert!(error.contains("there is no storage extension file_storage/other"), "{error}");
 }
+
+/// Numbers that a seed leads to (a 64-bit linear congruential generator; its upper bits).
+struct Dice(u64);
+
+impl Dice {
+    fn below(&mut self, limit: usize) -> usize {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 33) as usize % limit
+    }
+}
+
+/// A destination that fails at random, behind a queue whose process is killed at random moments: nothing that was persisted is lost, the
+/// points of a resource arrive in order, and what comes twice was open when a process died.
+#[tokio::test]
+async fn whatever_fails_nothing_is_lost_and_order_is_kept() {
+    for seed in 0..40 {
+        let mut dice = Dice(seed);
+        let scratch = tempfile::tempdir().unwrap();
+        let shared = storage(scratch.path());
+        let mut sent: Vec<Vec<String>> = vec![Vec::new(); 3];
+        let mut accepted: Vec<Vec<String>> = Vec::new();
+        for run in 0..4 {
+            let last = run == 3;
+            let script = (0..40).map(|_| if dice.below(3) == 0 { failed(None) } else { Attempt::Accepted(None) });
+            let destination = Destination::new(script.collect());
+            let batch = ["", ", batch: {min_size: 3, flush_timeout: 2ms}", ", batch: {max_size: 1}"][dice.below(3)];
+            let yaml = format!(
+                "sending_queue: {{storage: file_storage, num_consumers: {}{batch}}}\n\
+                 retry_on_failure: {{initial_interval: 1ms, max_interval: 4ms}}",
+                1 + dice.below(4)
+            );
+            let mut running = Running::start_with(&yaml, &destination, &shared).await;
+            for _ in 0..dice.below(15) {
+                let resource = dice.below(3);
+                let name = format!("{resource}/{}", sent[resource].len());
+                let end = running.send_awaited(points(&resource.to_string(), &[name.as_str()])).await;
+                assert_eq!(end.await.unwrap(), AckOutcome::Persisted, "seed {seed}");
+                sent[resource].push(name);
+            }
+            if last {
+                // An end would leave on disk what fails just then.
+                let all = || {
+                    let now = destination.names();
+                    let came = |name: &String| now.contains(name) || accepted.iter().any(|run| run.contains(name));
+                    sent.iter().flatten().all(came)
+                };
+                tokio::time::timeout(PATIENCE, eventually(all)).await.unwrap_or_else(|_| panic!("seed {seed}: lost"));
+                running.finish().await;
+            } else {
+                tokio::time::sleep(Duration::from_millis(dice.below(8) as u64)).await;
+                running.kill().await;
+            }
+            accepted.push(destination.names());
+        }
+        for (resource, sent) in sent.iter().enumerate() {
+            let of = |names: &Vec<String>| -> Vec<usize> {
+                let own = names.iter().filter_map(|name| name.strip_prefix(&format!("{resource}/")));
+                own.map(|number| number.parse().unwrap()).collect()
+            };
+            let mut next = 0;
+            for names in &accepted {
+                let run = of(names);
+                // Each process goes on where the one before it was, or at something that was open then.
+                assert!(run.windows(2).all(|pair| pair[1] == pair[0] + 1), "seed {seed}: {accepted:?}");
+                assert!(run.first().is_none_or(|first| *first <= next), "seed {seed}: {accepted:?}");
+                next = next.max(run.last().map_or(0, |last| last + 1));
+            }
+            assert_eq!(next, sent.len(), "seed {seed}: {accepted:?}");
+        }
+    }
+}

@@ -7,6 +7,7 @@ mod settings;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use parking_lot::Mutex;
 use pipeline::channel::{Entry, channel};
@@ -25,7 +26,7 @@ use tokio::time::Instant;
 use super::*;
 
 /// Far longer than anything here takes: only a test that fails waits for it. Long enough for retries, whose time is not real.
-const PATIENCE: Duration = Duration::from_secs(3600);
+const PATIENCE: Duration = Duration::from_secs(600);
 
 /// An attempt as the destination saw it.
 #[derive(Clone, Debug)]
@@ -45,6 +46,8 @@ pub(super) struct Destination {
     /// A permit for each attempt, if attempts are held back.
     pub(super) gate: Option<Semaphore>,
     under_way: Mutex<(usize, usize)>,
+    /// The items of the largest request that is taken.
+    pub(super) most: AtomicUsize,
 }
 
 impl Destination {
@@ -65,6 +68,7 @@ impl Destination {
             accepted: Mutex::default(),
             gate,
             under_way: Mutex::default(),
+            most: AtomicUsize::new(usize::MAX),
         }
     }
 
@@ -106,7 +110,14 @@ impl Transport for Destination {
         if names(&request).iter().any(|name| name == "unspeakable") { Err("no".to_owned()) } else { Ok(request) }
     }
 
+    fn restore(&self, _: Signal, prepared: Bytes) -> Option<Bytes> {
+        Some(prepared)
+    }
+
     async fn send(&self, signal: Signal, prepared: &Bytes) -> Attempt {
+        if names(prepared).len() > self.most.load(Ordering::Relaxed) {
+            return Attempt::TooLarge { reason: "rejected_413", why: "too large".to_owned() };
+        }
         {
             let mut under_way = self.under_way.lock();
             under_way.0 += 1;

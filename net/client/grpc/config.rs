@@ -44,7 +44,7 @@ macro_rules! grpc_client_config {
             pub wait_for_ready: bool,
             /// Fields sent with every call, as a map or as a list of `{name, value}`.
             pub headers: $crate::client::HeaderList,
-            /// `round_robin` (default) or `pick_first`. All calls share one connection here.
+            /// `round_robin` (default): calls go to all addresses of the endpoint's name in turn; `pick_first`: to the first that works.
             pub balancer_name: Option<String>,
             /// The server's name in requests. Default: the endpoint's.
             pub authority: Option<String>,
@@ -158,6 +158,7 @@ impl GrpcClientConfig {
             authority: self.authority.clone().filter(|authority| !authority.is_empty()),
             user_agent,
             compression,
+            spreads: self.balancer_name.as_deref() != Some("pick_first"),
         })
     }
 

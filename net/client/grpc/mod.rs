@@ -1,17 +1,17 @@
 //! A gRPC client for calls of one request and one response (gRPC over HTTP2, PROTOCOL-HTTP2.md), with the settings of the
 //! Collector's configgrpc.
 //!
-//! One connection serves all calls at once. It is opened when the first call needs it and again when it has ended, when its
-//! certificates have changed, or when the server asks for it; names are resolved anew each time. A call that the server cannot have
-//! begun with is made again on a new connection; whether others are is the caller's business.
+//! A connection serves many calls at once; there is one to each address of the endpoint. It is opened when the first call needs it and again
+//! when it has ended, when its certificates have changed, or when the server asks for it. A call that the server cannot have begun with is
+//! made again on another connection; whether others are is the caller's business.
 
+mod balancer;
 mod config;
 mod endpoint;
 mod status;
 #[cfg(test)]
 mod tests;
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -23,14 +23,15 @@ use http_body_util::Full;
 use pipeline::config::ComponentId;
 use tokio::sync::Mutex;
 
+use self::balancer::{Balancer, State};
 pub use self::config::{GrpcClientConfig, KeepaliveClientConfig};
 pub use self::endpoint::{GrpcEndpoint, GrpcEndpointError};
 pub use crate::server::grpc::GrpcStatus;
 
 use super::compression::Compression;
-use super::dial::{Dialer, tls_failure};
+use super::dial::Dialer;
 use super::error::Failure;
-use super::http2::{self, Http2Ping, Http2Sender};
+use super::http2::{self, Http2Ping};
 use super::proxy::{ProxyRules, ProxySettings};
 use super::settings::ClientConfigError;
 use crate::auth::{Authenticators, ClientAuth};
@@ -59,31 +60,22 @@ pub struct GrpcSettings {
     pub user_agent: Option<HeaderValue>,
     /// How messages are compressed; only gzip, zstd and framed snappy have a name in gRPC.
     pub compression: Option<Compression>,
+    /// Use all addresses that the endpoint's name has in turn, and not the first that works.
+    pub spreads: bool,
 }
 
-/// A client with its connection. Clones share it.
+/// A client with its connections. Clones share them.
 #[derive(Clone)]
 pub struct GrpcClient {
     inner: Arc<Inner>,
 }
 
 struct Inner {
-    endpoint: GrpcEndpoint,
-    secure: bool,
-    dialer: Dialer,
+    balancer: Balancer,
     headers: HeaderMap,
     auth: Option<Arc<dyn ClientAuth>>,
-    ping: Http2Ping,
     authority: String,
     compression: Option<Compression>,
-    live: Mutex<Option<Live>>,
-}
-
-/// An open connection.
-struct Live {
-    sender: Http2Sender,
-    /// The certificates that were in force when it was made.
-    tls_version: u64,
 }
 
 /// Why a call gave no response.
@@ -153,7 +145,7 @@ impl GrpcClient {
         }
         let own = HeaderValue::from_static(super::exchange::DEFAULT_USER_AGENT);
         headers.insert(USER_AGENT, settings.user_agent.clone().unwrap_or(own));
-        let tls = settings.tls.clone().unwrap_or_default();
+        let mut tls = settings.tls.clone().unwrap_or_default();
         let authority = match (&settings.authority, &tls.server_name) {
             (Some(authority), _) => authority.clone(),
             (None, Some(name)) => name.clone(),
@@ -163,20 +155,24 @@ impl GrpcClient {
         format!("http://{authority}/")
             .parse::<Uri>()
             .map_err(|_| ClientConfigError::invalid(format!("authority {authority:?} cannot be sent")))?;
-        let inner = Inner {
+        if let GrpcEndpoint::Tcp { host, .. } = &settings.endpoint {
+            // Connections lead to addresses, and certificates are for the name.
+            tls.server_name.get_or_insert_with(|| host.clone());
+        }
+        let balancer = Balancer {
             endpoint: settings.endpoint.clone(),
             secure: settings.tls.is_some(),
             dialer: Dialer {
                 tls: ClientTls::only_http2(tls)?,
                 proxies: ProxyRules::new(&ProxySettings::FromEnvironment { connect_headers: Vec::new() })?,
             },
-            headers,
-            auth,
             ping: settings.ping,
-            authority,
-            compression: settings.compression,
-            live: Mutex::new(None),
+            spreads: settings.spreads,
+            state: Mutex::new(State::default()),
+            #[cfg(test)]
+            addresses: parking_lot::Mutex::default(),
         };
+        let inner = Inner { balancer, headers, auth, authority, compression: settings.compression };
         Ok(Self { inner: Arc::new(inner) })
     }
 
@@ -185,7 +181,8 @@ impl GrpcClient {
     /// # Errors
     /// Naming the file that cannot be used.
     pub fn check_files(&self) -> Result<(), ClientConfigError> {
-        if self.inner.secure { Ok(self.inner.dialer.tls.check_files()?) } else { Ok(()) }
+        let balancer = &self.inner.balancer;
+        if balancer.secure { Ok(balancer.dialer.tls.check_files()?) } else { Ok(()) }
     }
 
     /// Puts a message in its frame, compressed if the client compresses; none for more than 4 GiB.
@@ -201,6 +198,12 @@ impl GrpcClient {
         frame.put_u32(u32::try_from(content.len()).ok()?);
         frame.put_slice(content);
         Some(Framed(frame.freeze()))
+    }
+
+    /// The message in a frame that [`GrpcClient::frame`] has made; none if it is more than `limit` bytes.
+    #[must_use]
+    pub fn unframe(&self, framed: Framed, limit: usize) -> Option<Bytes> {
+        message(&self.inner.headers, framed.0, limit).ok()
     }
 
     /// Makes one call: `path` is `/package.Service/Method`. Gives the response's message. `timeout` bounds everything and is told to the
@@ -226,7 +229,7 @@ impl GrpcClient {
         }
         let mut tries_left = 1;
         loop {
-            let (mut sender, reused) = inner.connection().await?;
+            let (mut sender, reused) = inner.balancer.connection().await?;
             let request = http::Request::from_parts(parts.clone(), Full::new(request.0.clone()));
             match sender.send(request).await {
                 Ok(response) => return response_message(response).await,
@@ -239,7 +242,7 @@ impl GrpcClient {
 
 impl Inner {
     fn parts(&self, path: &str, timeout: Option<Duration>) -> Result<Parts, GrpcError> {
-        let scheme = if self.secure { "https" } else { "http" };
+        let scheme = if self.balancer.secure { "https" } else { "http" };
         let uri: Uri = format!("{scheme}://{}{path}", self.authority)
             .parse()
             .map_err(|_| GrpcError::Transport(format!("malformed method name: {path:?}")))?;
@@ -254,35 +257,6 @@ impl Inner {
             request.headers_mut().insert("grpc-timeout", value);
         }
         Ok(request.into_parts().0)
-    }
-
-    /// The open connection, or a new one; whether it was open already.
-    async fn connection(&self) -> Result<(Http2Sender, bool), Failure> {
-        let (tls, tls_version) = match self.secure {
-            true => {
-                let (config, version) = self.dialer.tls.config().map_err(|error| tls_failure(&error))?;
-                (Some(config), version)
-            }
-            false => (None, 0),
-        };
-        // Held while the connection is made, so that calls which begin together share one.
-        let mut live = self.live.lock().await;
-        if let Some(open) = live.as_ref().filter(|open| open.sender.is_usable() && open.tls_version == tls_version) {
-            return Ok((open.sender.clone(), true));
-        }
-        *live = None;
-        let (uri, unix): (Uri, Option<PathBuf>) = self.endpoint.route();
-        // As `https` whether there is TLS or not: what is not plain HTTP/1.1 passes a proxy by a tunnel.
-        let route = self.dialer.route(&uri, unix.as_deref())?;
-        let stream = self.dialer.connect(&route, tls).await?;
-        if self.secure && !stream.negotiated_http2() {
-            return Err(Failure::protocol(
-                "the server does not speak HTTP/2 (it has chosen no protocol by ALPN), which gRPC needs",
-            ));
-        }
-        let sender = http2::handshake(stream, self.ping).await?;
-        *live = Some(Live { sender: sender.clone(), tls_version });
-        Ok((sender, false))
     }
 }
 
@@ -308,6 +282,6 @@ async fn response_message(response: http::Response<hyper::body::Incoming>) -> Re
 
 impl std::fmt::Debug for GrpcClient {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("GrpcClient").field("endpoint", &self.inner.endpoint).finish_non_exhaustive()
+        f.debug_struct("GrpcClient").field("endpoint", &self.inner.balancer.endpoint).finish_non_exhaustive()
     }
 }

@@ -164,6 +164,8 @@ async fn messages_are_compressed_as_the_key_says() {
         assert!(field("user-agent").starts_with("oxidot/"), "{:?}", field("user-agent"));
         // By the server's own reading.
         assert_eq!(message(&parts.headers, body.into(), 1 << 20).unwrap(), plain);
+        assert_eq!(client.unframe(client.frame(&plain).unwrap(), 1 << 20).unwrap(), plain);
+        assert_eq!(client.unframe(client.frame(&plain).unwrap(), plain.len() - 1), None);
         assert_eq!(call(&client, b"").await.unwrap(), "answer");
         assert_eq!(server.seen.lock().pop().unwrap().1, frame(0, b""));
     }
@@ -192,6 +194,76 @@ async fn one_connection_serves_all_calls_until_it_ends() {
     };
     assert_eq!(call(&client, b"x").await.unwrap(), "");
     assert_eq!(*back.connections.lock(), 1);
+}
+
+#[tokio::test]
+async fn calls_go_to_all_addresses_that_work() {
+    let (first, second) = (serve(Answer::ok(b"1")).await, serve(Answer::ok(b"2")).await);
+    let nobody = {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        listener.local_addr().unwrap()
+    };
+    let addresses = vec![first.address, nobody, second.address];
+    for (name, spread) in [("round_robin", true), ("pick_first", false)] {
+        let client = client(&format!(r#"{{"endpoint":"http://nowhere.invalid:1","balancer_name":"{name}"}}"#));
+        *client.inner.balancer.addresses.lock() = Some(addresses.clone());
+        let mut answers = Vec::new();
+        for _ in 0..6 {
+            answers.push(call(&client, b"x").await.unwrap());
+        }
+        let of = |answer: &str| answers.iter().filter(|got| **got == answer).count();
+        assert!(if spread { of("1") >= 2 && of("2") >= 2 } else { of("1") == 6 }, "{name}: {answers:?}");
+    }
+    let seen = first.seen.lock()[0].0.uri.clone();
+    assert_eq!(seen.authority().unwrap(), "nowhere.invalid:1");
+    assert!(*first.connections.lock() <= 2 && *second.connections.lock() == 1, "a connection is used again");
+}
+
+/// An address at which connections are neither taken nor refused: one whose queue of connections is full.
+async fn silent() -> (std::net::SocketAddr, Vec<tokio::net::TcpStream>, tokio::net::TcpListener) {
+    let socket = tokio::net::TcpSocket::new_v4().unwrap();
+    socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let listener = socket.listen(1).unwrap();
+    let address = listener.local_addr().unwrap();
+    let mut filling = Vec::new();
+    let connect = || tokio::time::timeout(Duration::from_millis(200), tokio::net::TcpStream::connect(address));
+    while let Ok(Ok(stream)) = connect().await {
+        filling.push(stream);
+    }
+    (address, filling, listener)
+}
+
+#[tokio::test]
+async fn an_address_that_says_nothing_holds_nobody_up() {
+    let server = serve(Answer::ok(b"1")).await;
+    let (nothing, _filling, _listener) = silent().await;
+    let client = client(r#"{"endpoint":"http://nowhere.invalid:1"}"#);
+    *client.inner.balancer.addresses.lock() = Some(vec![nothing, server.address]);
+    // Those after the first one know better than to wait.
+    for _ in 0..10 {
+        assert_eq!(call(&client, b"x").await.unwrap(), "1");
+    }
+    assert_eq!(*server.connections.lock(), 1);
+}
+
+#[tokio::test]
+async fn an_address_that_goes_away_is_made_up_for_by_the_others() {
+    let (first, second) = (serve(Answer::ok(b"1")).await, serve(Answer::ok(b"2")).await);
+    let client = client(r#"{"endpoint":"http://nowhere.invalid:1"}"#);
+    *client.inner.balancer.addresses.lock() = Some(vec![first.address, second.address]);
+    for _ in 0..4 {
+        call(&client, b"x").await.unwrap();
+    }
+    assert_eq!((*first.connections.lock(), *second.connections.lock()), (1, 1));
+    drop(first);
+    // A call that was on its way may fail; soon none does.
+    let settled = async {
+        let mut successes = 0;
+        while successes < 6 {
+            successes = if call(&client, b"x").await.is_ok_and(|answer| answer == "2") { successes + 1 } else { 0 };
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(60), settled).await.unwrap();
 }
 
 #[tokio::test]

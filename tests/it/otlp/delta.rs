@@ -5,13 +5,13 @@ use std::process::Command;
 
 use crate::support::oxidot::Oxidot;
 use crate::support::prometheus::prometheus;
-use crate::support::python::require_python;
+use crate::support::python::{opentelemetry, require_python};
 use crate::support::{free_port, require, wait_until};
 
 #[test]
 fn deltas_of_the_sdk_arrive_as_totals() {
     require!("prometheus", "python3");
-    let python = require_python!(super::sdk::python());
+    let python = require_python!(opentelemetry());
     let (store, grpc) = (prometheus(""), free_port());
     let oxidot = Oxidot::start(&format!(
         "receivers: {{otlp: {{protocols: {{grpc: {{endpoint: \"127.0.0.1:{grpc}\"}}}}}}}}\n\
