@@ -40,7 +40,8 @@ pub(super) fn damage(directory: &Path, random: &mut Random) -> Damage {
         5..=6 => Damage::Unfinished(leave_unfinished(directory, random)),
         _ => {
             let cursors = std::fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path());
-            let cursor = cursors.filter(|path| path.file_name().unwrap().to_string_lossy().starts_with("cursor-")).min();
+            let cursor =
+                cursors.filter(|path| path.file_name().unwrap().to_string_lossy().starts_with("cursor-")).min();
             let cursor = cursor.unwrap();
             let mut bytes = std::fs::read(&cursor).unwrap();
             let at = random.pick(&[0, 4096]) + random.below(48) as usize;

@@ -118,7 +118,13 @@ impl Ledger {
     }
 
     /// Samples from `first` to `last` that have not arrived and are no culprits.
-    pub(super) fn missing_of(&self, arrivals: &[Arrival], culprits: &Culprits, first: u64, last: u64) -> Vec<(u32, u64)> {
+    pub(super) fn missing_of(
+        &self,
+        arrivals: &[Arrival],
+        culprits: &Culprits,
+        first: u64,
+        last: u64,
+    ) -> Vec<(u32, u64)> {
         let arrived: HashSet<(u32, u64)> = arrivals.iter().map(|arrival| (arrival.series, arrival.n)).collect();
         let mut missing = Vec::new();
         for (series, samples) in &self.offered {
@@ -137,7 +143,9 @@ impl Ledger {
         }
         let mut tally = Tally::default();
         for (series, arrivals) in &by_series {
-            let Some(offered) = self.offered.get(series) else { return Err(format!("series {series} was not offered")) };
+            let Some(offered) = self.offered.get(series) else {
+                return Err(format!("series {series} was not offered"));
+            };
             if let Some(stranger) = arrivals.iter().find(|arrival| !offered.contains_key(&arrival.n)) {
                 return Err(format!("{} of series {series} was not offered", stranger.n));
             }
@@ -145,7 +153,8 @@ impl Ledger {
         }
         for (series, offered) in &self.offered {
             let none = Vec::new();
-            let arrived: BTreeSet<u64> = by_series.get(series).unwrap_or(&none).iter().map(|arrival| arrival.n).collect();
+            let arrived: BTreeSet<u64> =
+                by_series.get(series).unwrap_or(&none).iter().map(|arrival| arrival.n).collect();
             for (n, fate) in offered {
                 if arrived.contains(n) {
                     tally.count("delivered", 1);
@@ -187,7 +196,9 @@ fn in_order(arrivals: &[&Arrival], excuses: &Excuses) -> Result<Tally, String> {
             None if *n < newest => return Err(format!("{n} came for the first time after {newest}, in life {life}")),
             None => newest = *n,
             Some(before) if before < *life || unsaid.contains(&(*life, *n)) => tally.count("delivered again", 1),
-            Some(_) => return Err(format!("{n} came twice in life {life}, although its sender knew that it was accepted")),
+            Some(_) => {
+                return Err(format!("{n} came twice in life {life}, although its sender knew that it was accepted"));
+            }
         }
         if *n <= in_life.1 && !unsaid.contains(&(*life, *n)) {
             return Err(format!("{n} came after {} within life {life}", in_life.1));

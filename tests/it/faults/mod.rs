@@ -36,7 +36,12 @@ fn number(name: &str) -> Option<u64> {
 }
 
 /// Runs seeds, some at a time, and adds up what they saw. Fails with the seeds that have failed, and how to run each again.
-fn run_seeds(layer: &str, count: u64, at_once: usize, run: impl Fn(u64) -> Result<Tally, String> + Sync) -> (u64, Tally) {
+fn run_seeds(
+    layer: &str,
+    count: u64,
+    at_once: usize,
+    run: impl Fn(u64) -> Result<Tally, String> + Sync,
+) -> (u64, Tally) {
     if std::env::var_os("OXIDOT_FAULT_LOG").is_some() {
         tracing_subscriber::fmt().with_writer(std::io::stderr).try_init().ok();
     }

@@ -265,7 +265,8 @@ fn run(seed: u64) -> Result<Tally, String> {
     }
     let uninterrupted = scene.life.load(Ordering::SeqCst) == 1;
     let page = oxidot.own_page();
-    let dropped = |part: &str| crate::support::oxidot::total(&page, "otelcol_exporter_dropped_metric_points", &[part]) as u64;
+    let dropped =
+        |part: &str| crate::support::oxidot::total(&page, "otelcol_exporter_dropped_metric_points", &[part]) as u64;
     let (all, rejected) = (dropped(""), dropped("reason=\"rejected_400\""));
     assert_eq!(oxidot.end().code(), Some(0), "{}", oxidot.log());
     scene.enter_pages();

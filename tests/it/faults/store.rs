@@ -149,7 +149,9 @@ impl Store {
             Weather::Resets => Act::Close,
             Weather::AcceptsAndResets => self.take(content, life, version_2, Some(Act::Close)),
             Weather::AcceptsAndHangs => self.take(content, life, version_2, Some(Act::Hang)),
-            Weather::AcceptsAndFails => self.take(content, life, version_2, Some(answer(503, "it was taken all the same"))),
+            Weather::AcceptsAndFails => {
+                self.take(content, life, version_2, Some(answer(503, "it was taken all the same")))
+            }
         }
     }
 
@@ -187,7 +189,8 @@ impl Store {
         match example {
             Some((series, n)) => {
                 self.refused += culprits;
-                let body = format!("out of order sample for series {OFFERED}{{i=\"{series}\"}}: {n}; the rest was written");
+                let body =
+                    format!("out of order sample for series {OFFERED}{{i=\"{series}\"}}: {n}; the rest was written");
                 Act::Answer { status: 400, headers, body }
             }
             None => Act::Answer { status: self.random.pick(&[200, 204]), headers, body: String::new() },

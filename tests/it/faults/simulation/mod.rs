@@ -89,7 +89,16 @@ fn simulation() {
         for what in ["culprits", "damaged", "delivered again", "dropped", "ends", "kills"] {
             assert!(seen.get(what) > 0, "no seed came to {what}: {seen}");
         }
-        for status in ["answers 200", "answers 400", "answers 413", "answers 415", "answers 429", "answers 500", "answers 503", "no answers"] {
+        for status in [
+            "answers 200",
+            "answers 400",
+            "answers 413",
+            "answers 415",
+            "answers 429",
+            "answers 500",
+            "answers 503",
+            "no answers",
+        ] {
             assert!(seen.get(status) > 0, "no seed came to {status}: {seen}");
         }
     }

@@ -57,7 +57,9 @@ impl Plan {
             // Damage is weighed to the sample, so that nothing else is to be missing.
             _ if face == Face::Damage => (0, None),
             0 => (0, None),
-            1 if per_send <= 3 * u64::from(origins * series) => (0, Some(random.below(u64::from(origins * series)) as u32)),
+            1 if per_send <= 3 * u64::from(origins * series) => {
+                (0, Some(random.below(u64::from(origins * series)) as u32))
+            }
             _ => (random.between(100.max(per_send / 2)..=400), None),
         };
         Self {

@@ -11,8 +11,8 @@ use pipeline::component::{Build, BuildContext, ComponentError, ExporterContext, 
 use pipeline::stop::StopSource;
 use pipeline::telemetry::Telemetry;
 use pipeline::{
-    Ack, AckOutcome, Acks, Attributes, Family, FamilyKind, MetricBatch, Origin, Output, Part, Point, PointGroup, Resource,
-    Scope, Series, SeriesTable, Source, Value,
+    Ack, AckOutcome, Acks, Attributes, Family, FamilyKind, MetricBatch, Origin, Output, Part, Point, PointGroup,
+    Resource, Scope, Series, SeriesTable, Source, Value,
 };
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
@@ -185,7 +185,8 @@ impl World {
         let table = SeriesTable::intern(series.collect());
         let resource = Attributes::from_pairs([("service.name", format!("job-{origin}").as_str())]);
         let resource = Resource { attributes: resource, ..Resource::default() };
-        let origin = Origin::intern(Source::Scrape, resource, Scope::default(), Attributes::from_pairs([("zone", "z")]));
+        let origin =
+            Origin::intern(Source::Scrape, resource, Scope::default(), Attributes::from_pairs([("zone", "z")]));
         let (mut points, mut samples) = (Vec::new(), Vec::new());
         for i in 0..count {
             if self.random.one_in(8) {
@@ -266,7 +267,11 @@ impl World {
         let telemetry = self.exporter.as_ref().map(|running| running.telemetry.render()).unwrap_or_default();
         let of_log = |line: &&str| line.contains("_wal_") && !line.starts_with('#');
         let log: Vec<&str> = telemetry.lines().filter(of_log).collect();
-        Err(format!("stores that accept everything do not get everything: {} batches wait; {}", self.pending.len(), log.join("\n")))
+        Err(format!(
+            "stores that accept everything do not get everything: {} batches wait; {}",
+            self.pending.len(),
+            log.join("\n")
+        ))
     }
 
     /// The disk is full for a while.
@@ -297,7 +302,11 @@ impl World {
             self.learn();
         }
         let last = self.n;
-        if self.random.one_in(2) { self.kill().await } else { self.end(Duration::from_millis(100)).await }
+        if self.random.one_in(2) {
+            self.kill().await
+        } else {
+            self.end(Duration::from_millis(100)).await
+        }
         // The files are nobody's once it can be opened; that is waited for here.
         tokio::task::spawn_blocking(|| std::thread::sleep(Duration::from_millis(20))).await.unwrap();
         let done = damage(&self.log(), &mut self.random);
