@@ -14,7 +14,7 @@ mod pieces;
 use super::table::{ReadyTable, TableKey, WireTable, WireTables};
 use super::translation::Translation;
 use pieces::interleave;
-pub(crate) use pieces::{Pieces, cut_points, first_label, label_pairs};
+pub(crate) use pieces::{Pieces, Runs, cut_points, first_label, label_pairs};
 use pipeline::{Origin, Series, SeriesTable, Slot};
 use prometheus::remote_write::wire::v1::put_label;
 use std::collections::HashMap;

@@ -44,7 +44,7 @@ impl Encoder {
         }
         let Some(shard) = self.shards.get_mut(at) else { return };
         match &mut shard.body {
-            Body::V1 { writer, .. } => writer.write(|out| append_sample(out, &labels, value, time)),
+            Body::V1(body) => body.writer.write(|out| append_sample(out, &labels, value, time)),
             Body::V2(body) => {
                 let metadata = self.translation.send_metadata;
                 match self.symbols.loose(series, &labels, keeps_names, metadata) {
@@ -105,7 +105,7 @@ impl Encoder {
         labels.append_to(&mut bytes);
         let Some(shard) = self.shards.get_mut(at) else { return };
         match &mut shard.body {
-            Body::V1 { writer, .. } => writer.write(|out| {
+            Body::V1(body) => body.writer.write(|out| {
                 put_series(out, &bytes, |out| match message {
                     Message::WithExemplars(value, _, exemplars) => {
                         append_sample_body(out, *value, time);

@@ -21,7 +21,7 @@ use super::whole;
 use pipeline::{Acks, Exemplar, MetricBatch, Origin, PointGroup, Series, Value};
 use prometheus::remote_write::protocol::ProtocolVersion;
 pub(super) use request::{Contents, Limits, Request};
-use shard::{Body, Shard};
+use shard::{Body, BodyV1, Shard};
 use std::collections::VecDeque;
 use std::sync::Arc;
 use target_info::Infos;
@@ -247,7 +247,8 @@ impl Encoder {
             let at = shard_of(&group.origin, series, self.active);
             let Some(shard) = self.shards.get_mut(at) else { continue };
             match (&mut shard.body, &references) {
-                (Body::V1 { writer, trail }, _) => {
+                (Body::V1(body), _) => {
+                    let BodyV1 { writer, trail } = &mut **body;
                     trail.enter(self.groups);
                     let mut out = writer.elements();
                     trail.write(

@@ -45,12 +45,15 @@ impl Posted {
 /// What it answers: a status line with further header fields, and a body.
 pub(super) type Answer = (String, String);
 
+/// A request and what it was answered.
+type Answered = (Arc<Posted>, Answer);
+
 type Rule = Box<dyn Fn(usize, &Posted) -> Answer + Send + Sync>;
 
 /// A store that looks into requests before it answers.
 pub(super) struct Judge {
     pub(super) address: SocketAddr,
-    pub(super) posted: Arc<Mutex<Vec<(Arc<Posted>, Answer)>>>,
+    pub(super) posted: Arc<Mutex<Vec<Answered>>>,
     connections: Arc<AtomicUsize>,
     task: JoinHandle<()>,
 }
@@ -113,7 +116,7 @@ impl Judge {
     }
 }
 
-async fn converse(stream: TcpStream, posted: Arc<Mutex<Vec<(Arc<Posted>, Answer)>>>, rule: Arc<Rule>) -> Option<()> {
+async fn converse(stream: TcpStream, posted: Arc<Mutex<Vec<Answered>>>, rule: Arc<Rule>) -> Option<()> {
     let mut stream = BufReader::new(stream);
     loop {
         let mut headers = Vec::new();
