@@ -11,11 +11,11 @@ use wal::Position;
 
 /// What a request's samples are accounted under.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Mark {
+pub(crate) struct Mark {
     /// The earliest number in it; 0 if nobody keeps account.
-    pub(super) number: u64,
+    pub(crate) number: u64,
     /// Whether the log has what is not delivered of it.
-    pub(super) logged: bool,
+    pub(crate) logged: bool,
 }
 
 /// Something that is about to be encoded.
@@ -56,6 +56,19 @@ impl Account {
         state.entries.push_back((number, entry));
         state.encoding = state.encoding.max(1);
         Mark { number, logged: entry.end.is_some() }
+    }
+
+    /// Up to `end` there is nothing to encode.
+    pub(super) fn pass(&self, end: Position) {
+        let mut state = self.state.lock();
+        let nothing_open = state.encoding > state.last;
+        state.last += 1;
+        let number = state.last;
+        state.entries.push_back((number, Entry { end: Some(end), oldest_ms: i64::MAX }));
+        if nothing_open {
+            state.encoding = number + 1;
+        }
+        self.settle(&mut state);
     }
 
     /// A request is under way.
@@ -159,6 +172,20 @@ mod tests {
         assert_eq!(account.reached(), None);
         account.encoded(None);
         assert_eq!(account.reached(), Some(position(1)));
+    }
+
+    #[test]
+    fn what_is_passed_waits_for_what_is_before_it_and_for_nothing_else() {
+        let account = Account::default();
+        let first = begin(&account, 1);
+        account.pass(position(2));
+        account.hold(first);
+        assert_eq!(account.reached(), None);
+        account.encoded(None);
+        account.release(first);
+        assert_eq!(account.reached(), Some(position(2)));
+        account.pass(position(3));
+        assert_eq!((account.reached(), account.oldest_ms()), (Some(position(3)), None));
     }
 
     #[test]

@@ -242,6 +242,7 @@ pub fn collector_settings(
             max_per_host: config.max_conns_per_host.unwrap_or(0) as usize,
             idle_timeout: duration(config.idle_conn_timeout, Duration::from_secs(90)),
             keep_alive: !config.disable_keep_alives,
+            max_age: Duration::ZERO,
         },
         cookies: config.cookies.as_ref().is_some_and(|cookies| cookies.enabled),
     })

@@ -247,6 +247,7 @@ impl<'a> Chain<'a> {
             }
             false => (None, 0),
         };
+        let tls_version = client.pool.generation(tls_version);
         let mut kept = client.pool.take(&route.key, tls_version);
         loop {
             let reused = kept.is_some();

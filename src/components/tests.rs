@@ -78,11 +78,11 @@ fn on_free_ports(mut body: Node) -> Node {
     body
 }
 
-/// The same with paths in a folder of this process, and without the storage of an extension that is not there.
+/// The same with paths in a folder of this process, and without the storage and the authenticator of extensions that are not there.
 fn in_a_folder_of_its_own(mut body: Node) -> Node {
     match &mut body.value {
         Value::Mapping(mapping) => {
-            mapping.entries.retain(|entry| entry.key != "storage");
+            mapping.entries.retain(|entry| !["storage", "auth"].contains(&entry.key.as_str()));
             for entry in &mut mapping.entries {
                 entry.value = in_a_folder_of_its_own(std::mem::replace(&mut entry.value, Node::null(Span::whole(""))));
             }

@@ -78,8 +78,19 @@ impl Scene {
         std::fs::write(directory.path().join("t.json"), list).unwrap();
         let (ports, otlp, next) =
             ([(); 3].map(|()| free_port()), [(); 2].map(|()| free_port()), [(); 2].map(|()| free_port()));
-        let (store, second) = (Store::accepting(), Store::accepting());
-        Self { target, store, second, discovery, peer, sent_to_peer, sts, directory, ports, otlp, next }
+        Self {
+            target,
+            store: Store::accepting(),
+            second: Store::accepting(),
+            discovery,
+            peer,
+            sent_to_peer,
+            sts,
+            directory,
+            ports,
+            otlp,
+            next,
+        }
     }
 
     /// The file, started with ports and addresses of this scene.
@@ -96,12 +107,12 @@ impl Scene {
             .env("HEALTH_ENDPOINT", format!("127.0.0.1:{health}"))
             .env("OTLP_GRPC_ENDPOINT", format!("127.0.0.1:{}", self.otlp[0]))
             .env("OTLP_HTTP_ENDPOINT", format!("127.0.0.1:{}", self.otlp[1]))
-            .env("SECOND_REMOTE_WRITE_URL", self.second.url())
-            .env("WAL_DIRECTORY", self.directory.path().join("wal"))
             .env("OTLP_SERVER", format!("http://127.0.0.1:{}", self.next[0]))
             .env("CLOUDWATCH_METRICS", format!("http://127.0.0.1:{}/v1/metrics", self.next[1]))
             .env("XRAY_TRACES", format!("http://127.0.0.1:{}/v1/traces", self.next[1]))
             .env("CLOUDWATCH_LOGS", format!("http://127.0.0.1:{}/v1/logs", self.next[1]))
+            .env("SECOND_REMOTE_WRITE_URL", self.second.url())
+            .env("WAL_DIRECTORY", self.directory.path().join("wal"))
             .env("STORAGE_DIRECTORY", self.directory.path().join("storage"))
             .env("SPOOL_DIRECTORY", self.directory.path().join("spool"))
             .env("HOSTNAME", "the-host")

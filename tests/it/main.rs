@@ -12,6 +12,7 @@ mod command_line;
 mod configs;
 mod doctor;
 mod durable;
+mod faults;
 mod otlp;
 mod otlp_out;
 mod outages;

@@ -20,14 +20,17 @@ const MOST_ATTEMPTS: u32 = 60;
 
 /// The reading end of a log.
 pub(in super::super) struct LogSource {
+    log: Log,
+    cursor: usize,
     reader: MetricReader,
     inbox: Arc<Inbox>,
     account: Arc<Account>,
     /// The reader is to come here before the inbox is looked at again.
     until: Position,
-    /// Batches that were taken together.
-    ready: VecDeque<MetricBatch>,
-    mark: Mark,
+    /// Batches that were taken together, and up to where a destination that has one has everything.
+    ready: VecDeque<(MetricBatch, Position)>,
+    /// The account knows of what stands before this.
+    begun: Position,
     stop: Stop,
     failures: u32,
     read_again: Option<Instant>,
@@ -38,11 +41,13 @@ impl LogSource {
     pub(super) fn new(log: &Log, cursor: usize, inbox: Arc<Inbox>, account: Arc<Account>, stop: Stop) -> Self {
         Self {
             reader: MetricReader::new(log, cursor),
+            log: log.clone(),
+            cursor,
             inbox,
             account,
             until: log.end(),
             ready: VecDeque::new(),
-            mark: Mark::default(),
+            begun: log.acked(cursor).unwrap_or_default(),
             stop,
             failures: 0,
             read_again: None,
@@ -64,8 +69,9 @@ impl LogSource {
     /// called again.
     pub(in super::super) async fn next(&mut self) -> Option<(MetricBatch, Mark)> {
         loop {
-            if let Some(batch) = self.ready.pop_front() {
-                return Some((batch, self.mark));
+            if let Some((batch, end)) = self.ready.pop_front() {
+                let mark = self.begin(end, oldest_ms(&batch));
+                return Some((batch, mark));
             }
             if self.stop.is_succeeded() && self.inbox.kept() == 0 {
                 return None;
@@ -79,11 +85,14 @@ impl LogSource {
                         self.until = to;
                         continue;
                     }
-                    self.mark = self.account.begin(Begun { end: Some(to), oldest_ms: oldest_ms(&batches) });
-                    self.ready = batches.into();
+                    // Only with the last of them everything is had that was appended.
+                    self.ready = batches.into_iter().map(|batch| (batch, from)).collect();
+                    if let Some((_, end)) = self.ready.back_mut() {
+                        *end = to;
+                    }
                 }
                 Taken::Entry(Entry::Kept(batch)) => {
-                    let oldest_ms = oldest_ms(std::slice::from_ref(&batch));
+                    let oldest_ms = oldest_ms(&batch);
                     return Some((batch, self.account.begin(Begun { end: None, oldest_ms })));
                 }
                 Taken::Empty => {
@@ -108,10 +117,17 @@ impl LogSource {
             match self.reader.next_before(self.until).await {
                 Ok(Some(read)) => {
                     self.failures = 0;
-                    let entry = Begun { end: Some(read.end), oldest_ms: read.header.oldest_ms };
-                    return Some((read.batch, self.account.begin(entry)));
+                    let mark = self.begin(read.end, read.header.oldest_ms);
+                    return Some((read.batch, mark));
                 }
-                Ok(None) => return None,
+                Ok(None) => {
+                    // At the end there may be something that was skipped, which nothing would follow for now.
+                    if let Some(read) = self.log.read_up_to(self.cursor).filter(|read| *read > self.begun) {
+                        self.begun = read;
+                        self.account.pass(read);
+                    }
+                    return None;
+                }
                 Err(error) => {
                     self.failures += 1;
                     tracing::error!(%error, attempt = self.failures, "The log cannot be read; it is tried again.");
@@ -123,6 +139,11 @@ impl LogSource {
                 }
             }
         }
+    }
+
+    fn begin(&mut self, end: Position, oldest_ms: i64) -> Mark {
+        self.begun = self.begun.max(end);
+        self.account.begin(Begun { end: Some(end), oldest_ms })
     }
 
     /// Gives up what only memory has, and tells how many points that were.
@@ -140,7 +161,7 @@ impl LogSource {
 }
 
 /// About the time of the oldest point: a group is of one scrape as a rule.
-fn oldest_ms(batches: &[MetricBatch]) -> i64 {
-    let first = batches.iter().flat_map(MetricBatch::groups).filter_map(|group| group.points.first());
+fn oldest_ms(batch: &MetricBatch) -> i64 {
+    let first = batch.groups().iter().filter_map(|group| group.points.first());
     first.map(|point| point.time.div_euclid(1_000_000)).min().unwrap_or(i64::MAX)
 }

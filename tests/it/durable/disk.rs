@@ -11,7 +11,7 @@ use crate::support::store::Store;
 use crate::support::{require, skipped, wait_until};
 
 /// The segments of a log, in order.
-fn segments(log: &Path) -> Vec<PathBuf> {
+pub(crate) fn segments(log: &Path) -> Vec<PathBuf> {
     let entries = std::fs::read_dir(log).unwrap().map(|entry| entry.unwrap().path());
     let mut segments: Vec<PathBuf> =
         entries.filter(|path| path.extension().is_some_and(|ending| ending == "segment")).collect();
@@ -85,10 +85,11 @@ fn what_only_memory_has_at_the_end_is_lost_and_told() {
 }
 
 /// A small file system in memory, gone when dropped.
-struct SmallDisk(tempfile::TempDir);
+pub(crate) struct SmallDisk(pub(crate) tempfile::TempDir);
 
 impl SmallDisk {
-    fn mount() -> Option<Self> {
+    /// Mounts it, where that is allowed.
+    pub(crate) fn mount() -> Option<Self> {
         let directory = tempfile::tempdir().unwrap();
         let mut mount = Command::new("mount");
         mount.args(["-t", "tmpfs", "-o", "size=1m", "tmpfs"]).arg(directory.path());

@@ -1,6 +1,6 @@
 //! The queue on disk: what it has is delivered, whatever happens to the program, the store and the disk in between.
 
-mod disk;
+pub(crate) mod disk;
 mod fan_out;
 mod limits;
 mod peers;
