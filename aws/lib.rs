@@ -14,6 +14,7 @@
 mod cache;
 mod chain;
 mod credentials;
+mod echo;
 mod endpoint;
 mod http_client;
 mod prometheus;
@@ -29,6 +30,7 @@ mod testing;
 
 pub use cache::CredentialCache;
 pub use credentials::{CredentialSource, Identity, LoadError, Tried};
+pub use echo::without_request;
 pub use endpoint::{Scope, infer, is_amp};
 pub use prometheus::PrometheusSigV4Config;
 pub use refusal::Refusal;

@@ -3,6 +3,7 @@
 use crate::cache::CredentialCache;
 use crate::chain::{DefaultChain, Regions};
 use crate::credentials::{CredentialSource, Identity, LoadError};
+use crate::echo::without_request;
 use crate::endpoint::{Scope, infer};
 use crate::http_client::Connections;
 use crate::refusal::Refusal;
@@ -138,7 +139,8 @@ impl SigV4 {
         let identity = self.cache.last();
         let identity = identity.as_deref();
         let (region, service) = self.scope.lock().clone();
-        let words = String::from_utf8_lossy(body.get(..512).unwrap_or(body)).trim().replace(['\n', '\r'], " ");
+        let words = String::from_utf8_lossy(body.get(..512).unwrap_or(body));
+        let words = without_request(words.trim()).replace(['\n', '\r'], " ");
         tracing::warn!(
             provider = identity.map(|identity| identity.provider.as_str()),
             access_key_id = identity.map(Identity::access_key_id),
@@ -191,6 +193,11 @@ impl ClientAuth for SigV4 {
             .map_err(|error| AuthError::new(error.to_string()))?;
         request.headers.extend(fields);
         Ok(())
+    }
+
+    /// AWS takes no gRPC with such signatures.
+    fn authenticates_grpc(&self) -> bool {
+        false
     }
 
     fn on_response(&self, status: StatusCode, body: &[u8]) -> AuthVerdict {

@@ -47,22 +47,25 @@ pub(crate) fn endpoint_of_environment() -> Option<String> {
     (!ignored).then(|| variable("AWS_ENDPOINT_URL_STS").or_else(|| variable("AWS_ENDPOINT_URL"))).flatten()
 }
 
-/// The endpoint of STS for a region.
+/// The endpoint of STS for a region, or the FIPS one.
 #[must_use]
-pub fn sts_endpoint(region: &str) -> String {
-    endpoint_of_environment().unwrap_or_else(|| {
-        let suffix = if region.starts_with("cn-") { ".cn" } else { "" };
-        format!("https://sts.{region}.amazonaws.com{suffix}")
-    })
+pub fn sts_endpoint(region: &str, fips: bool) -> String {
+    endpoint_of_environment().unwrap_or_else(|| endpoint_of_region(region, fips))
 }
 
-/// Asks STS whose credentials these are.
+fn endpoint_of_region(region: &str, fips: bool) -> String {
+    let suffix = if region.starts_with("cn-") { ".cn" } else { "" };
+    let name = if fips { "sts-fips" } else { "sts" };
+    format!("https://{name}.{region}.amazonaws.com{suffix}")
+}
+
+/// Asks STS at this endpoint whose credentials these are; the region is that of the signature.
 ///
 /// # Errors
 /// If it cannot be reached, or does not accept them.
-pub async fn caller_identity(identity: &Identity, region: &str) -> Result<CallerIdentity, StsError> {
+pub async fn caller_identity(identity: &Identity, region: &str, endpoint: &str) -> Result<CallerIdentity, StsError> {
     let unreachable = |error: &dyn std::fmt::Display| StsError::Unreachable(error.to_string());
-    let uri: Uri = sts_endpoint(region).parse().map_err(|error: http::uri::InvalidUri| unreachable(&error))?;
+    let uri: Uri = endpoint.parse().map_err(|error: http::uri::InvalidUri| unreachable(&error))?;
     let scope = Scope { region: region.into(), service: "sts".into() };
     let content_type = "application/x-www-form-urlencoded; charset=utf-8";
     let text = uri.to_string();
@@ -95,6 +98,22 @@ pub async fn caller_identity(identity: &Identity, region: &str) -> Result<Caller
         _ => {
             let text = field("Message").unwrap_or_else(|| text.chars().take(300).collect());
             Err(StsError::Refused { status: head.status.as_u16(), text })
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn endpoints_are_regional() {
+        for (region, fips, endpoint) in [
+            ("eu-west-1", false, "https://sts.eu-west-1.amazonaws.com"),
+            ("us-gov-west-1", true, "https://sts-fips.us-gov-west-1.amazonaws.com"),
+            ("cn-north-1", false, "https://sts.cn-north-1.amazonaws.com.cn"),
+        ] {
+            assert_eq!(endpoint_of_region(region, fips), endpoint);
         }
     }
 }

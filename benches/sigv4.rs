@@ -14,7 +14,7 @@ pub(crate) fn run(bench: &Bench) -> Result<(), Box<dyn Error>> {
     let identity = Identity::of_keys("ASIAIOSFODNN7EXAMPLE", "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY", "bench");
     let scope = Scope { region: "eu-west-1".into(), service: "aps".into() };
     let uri = "https://aps-workspaces.eu-west-1.amazonaws.com/workspaces/ws-0000/api/v1/remote_write";
-    let mut signed = |body: &[u8]| {
+    let signed = |body: &[u8]| {
         let headers = [("host", "aps-workspaces.eu-west-1.amazonaws.com"), ("content-type", "application/x-protobuf")];
         let signable = Signable { method: "POST", uri, headers: &headers, body };
         sign(&signable, &scope, &identity, SystemTime::now(), SignOptions::default())

@@ -24,6 +24,11 @@ pub trait ClientAuth: Send + Sync {
     /// When there are no credentials to be had at the moment; the request is then not sent.
     async fn apply(&self, request: &mut Parts, body: &[u8]) -> Result<(), AuthError>;
 
+    /// Whether it can authenticate gRPC, where the request's header fields leave before its body.
+    fn authenticates_grpc(&self) -> bool {
+        true
+    }
+
     /// Looks at a refusal (any 4xx status) with the beginning of its body. Says whether the request is worth one
     /// more attempt with fresh credentials, or was refused for who sent it.
     fn on_response(&self, status: StatusCode, body: &[u8]) -> AuthVerdict {

@@ -198,5 +198,8 @@ fn without_children(message: &[u8]) -> Vec<u8> {
     }
 }
 
+mod points;
 #[cfg(test)]
 mod tests;
+
+pub use self::points::split_points;

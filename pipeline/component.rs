@@ -83,7 +83,7 @@ impl Signal {
 #[derive(Debug, thiserror::Error)]
 #[error("{message}")]
 pub struct ComponentError {
-    message: String,
+    message: Box<str>,
     #[source]
     source: Option<Box<dyn std::error::Error + Send + Sync>>,
     lost: u64,
@@ -92,7 +92,7 @@ pub struct ComponentError {
 impl ComponentError {
     /// An error that says what is wrong and what to do; lowercase, no full stop.
     pub fn new(message: impl Into<String>) -> Self {
-        Self { message: message.into(), source: None, lost: 0 }
+        Self { message: message.into().into(), source: None, lost: 0 }
     }
 
     /// The end of a component that did as it was told and had no time to deliver all: so many items are lost, and
@@ -108,7 +108,7 @@ impl ComponentError {
 
     /// The same with its cause, whose text is appended.
     pub fn caused(message: impl fmt::Display, cause: impl std::error::Error + Send + Sync + 'static) -> Self {
-        Self { message: format!("{message}: {cause}"), source: Some(Box::new(cause)), lost: 0 }
+        Self { message: format!("{message}: {cause}").into(), source: Some(Box::new(cause)), lost: 0 }
     }
 }
 

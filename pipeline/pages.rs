@@ -71,6 +71,8 @@ pub struct SeriesPages {
     /// The page that takes new series, by the slot of the origin.
     open: HashMap<u32, u32>,
     swept: u32,
+    /// After how many seconds without a sample a series is let go.
+    idle: u32,
     seed: u64,
     max_series: usize,
 }
@@ -104,9 +106,15 @@ impl SeriesPages {
             free: Vec::new(),
             open: HashMap::new(),
             swept: 0,
+            idle: IDLE,
             seed,
             max_series,
         }
+    }
+
+    /// Remembers series for at least so many seconds after their last sample, if that is more than usual.
+    pub fn remember_for(&mut self, seconds: u32) {
+        self.idle = self.idle.max(seconds);
     }
 
     /// What keys are to be hashed with. Another one after all were forgotten.
@@ -162,6 +170,23 @@ impl SeriesPages {
         self.pages.get(page as usize).map_or(0, |page| page.series.len())
     }
 
+    /// Series whose last sample is more than `after` seconds old by now and was not so at `before`, by page. Asked at intervals, each since the
+    /// one before, this names every series once that was not sent any more.
+    pub fn ended(&self, before: u32, now: u32, after: u32) -> Vec<(u32, Vec<u32>)> {
+        let has_ended = |seen: u32| {
+            // Seconds are cut off: one more makes sure of all of them.
+            let due = seen.saturating_add(after).saturating_add(1);
+            before < due && due <= now
+        };
+        let of_page = |(number, page): (u32, &Page)| {
+            let series = (0u32..).zip(page.keys.iter().zip(&page.seen));
+            let ended = series.filter(|(_, (key, seen))| **key != GONE && has_ended(**seen));
+            let ended: Vec<u32> = ended.map(|(index, _)| index).collect();
+            (!ended.is_empty()).then_some((number, ended))
+        };
+        (0u32..).zip(&self.pages).filter_map(of_page).collect()
+    }
+
     /// Lets go of what has been idle, if it is time to look. Not to be called while places are in use.
     pub fn tidy(&mut self, now: u32) -> Tidied {
         if self.places.len() > self.max_series {
@@ -215,7 +240,7 @@ impl SeriesPages {
         let before = self.places.len();
         for (number, page) in (0u32..).zip(&mut self.pages) {
             for (index, (key, seen)) in (0u32..).zip(page.keys.iter_mut().zip(&page.seen)) {
-                if *key == GONE || now.saturating_sub(*seen) < IDLE {
+                if *key == GONE || now.saturating_sub(*seen) < self.idle {
                     continue;
                 }
                 if let Ok(entry) = self.places.find_entry(*key as u64, |place| *place == Place { page: number, index })
@@ -276,4 +301,39 @@ impl Page {
 fn key_at(pages: &[Page], place: Place) -> Key {
     let page = pages.get(place.page as usize);
     page.and_then(|page| page.keys.get(place.index as usize)).copied().unwrap_or(GONE)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Family, Part, Source};
+
+    fn place(pages: &mut SeriesPages, key: Key, now: u32) -> Place {
+        let origin = Origin::intern(Source::Otlp, Default::default(), Default::default(), Default::default());
+        let family = Arc::new(Family { name: format!("pages_test_{key}").into(), ..Family::default() });
+        let name = Arc::clone(&family.name);
+        pages.insert(key, &origin, Series::intern(family, name, Part::Whole, Default::default()), now)
+    }
+
+    #[test]
+    fn a_series_ends_once_and_again_after_it_came_back() {
+        let mut pages = SeriesPages::default();
+        let (a, b) = (place(&mut pages, 1, 0), place(&mut pages, 2, 3));
+        // Not before it is surely more than the time that was given.
+        assert!(pages.ended(0, 5, 5).is_empty());
+        assert_eq!(pages.ended(5, 6, 5), [(a.page, vec![a.index])]);
+        assert_eq!(pages.ended(6, 20, 5), [(b.page, vec![b.index])]);
+        assert!(pages.ended(20, 100, 5).is_empty());
+        assert_eq!(pages.find(1, b, 100), Some(a));
+        assert_eq!(pages.ended(100, 200, 5), [(a.page, vec![a.index])]);
+    }
+
+    #[test]
+    fn series_are_remembered_for_as_long_as_they_may_still_end() {
+        let mut pages = SeriesPages::default();
+        pages.remember_for(1000);
+        place(&mut pages, 1, 0);
+        assert_eq!((pages.tidy(900), pages.len()), (Tidied::Swept, 1));
+        assert_eq!((pages.tidy(1000), pages.len()), (Tidied::Swept, 0));
+    }
 }

@@ -11,6 +11,7 @@ pub mod deltatocumulative;
 mod editing;
 mod matching;
 pub mod memory_limiter;
+pub mod metric_start_time;
 mod outlet;
 pub mod relabel;
 pub mod resource;

@@ -122,6 +122,8 @@ pub struct LabelsBuilder {
     entries: Vec<Entry>,
     /// Whether a label with an empty value may be present.
     has_empty: bool,
+    /// The name of a label that was exposed more than once.
+    repeated: Option<Box<str>>,
     buffers: Buffers,
 }
 
@@ -156,6 +158,22 @@ impl LabelsBuilder {
         self.text.clear();
         self.entries.clear();
         self.has_empty = false;
+        self.repeated = None;
+    }
+
+    /// Sets a label as a page exposes it: the last value stays, and that there was one before is remembered.
+    pub fn expose(&mut self, name: &str, value: &str) {
+        if self.position(name).is_ok() {
+            self.repeated = Some(name.into());
+        }
+        self.insert(name, value);
+    }
+
+    /// The name of a label that was exposed more than once and is still there. A series with one is refused where it is
+    /// stored, so that relabelling may help.
+    #[must_use]
+    pub fn repeated(&self) -> Option<&str> {
+        self.repeated.as_deref().filter(|name| self.get(name).is_some())
     }
 
     /// Replaces all labels with those of `labels`.

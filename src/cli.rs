@@ -32,6 +32,13 @@ pub enum Command {
     Run(Options),
     /// Check the configuration and exit.
     Validate(Options),
+    /// Try what the exporters need, and say what to do where it fails.
+    Doctor {
+        /// Which configuration.
+        options: Options,
+        /// Write one sample instead of none.
+        canary: bool,
+    },
     /// List the components of this binary.
     Components,
     /// Print the configuration after merging and expansion.
@@ -102,6 +109,12 @@ struct SharedArguments {
 enum Subcommands {
     /// Check the configuration, report everything that is wrong with it, and exit
     Validate,
+    /// Try what every exporter needs (credentials, network, permission) and say what to do; exit code 0 if all is well, 1 if not, 2 if the configuration is not valid
+    Doctor {
+        /// Write one sample, oxidot_doctor_canary, instead of an empty request
+        #[arg(long)]
+        canary: bool,
+    },
     /// List the components of this binary
     Components,
     /// Print the configuration after merging and expansion
@@ -150,6 +163,7 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Command, E
     match arguments.command {
         None => Ok(Command::Run(options(arguments.shared)?)),
         Some(Subcommands::Validate) => Ok(Command::Validate(options(arguments.shared)?)),
+        Some(Subcommands::Doctor { canary }) => Ok(Command::Doctor { options: options(arguments.shared)?, canary }),
         Some(Subcommands::Components) => Ok(Command::Components),
         Some(Subcommands::PrintConfig { format, mode }) => Ok(Command::PrintConfig {
             options: options(arguments.shared)?,
@@ -177,7 +191,7 @@ fn options(shared: SharedArguments) -> Result<Options, Exit> {
 
 /// Go takes `-flag` for `--flag`, so command lines in the field have both.
 fn normalise(argument: OsString) -> OsString {
-    const LONG: &[&str] = &["config", "set", "feature-gates", "port", "format", "mode", "version", "help"];
+    const LONG: &[&str] = &["config", "set", "feature-gates", "port", "format", "mode", "canary", "version", "help"];
     let known = argument
         .to_str()
         .and_then(|text| text.strip_prefix('-'))

@@ -5,6 +5,8 @@ use pipeline::component::{ComponentKind, Factory, Signal, Stability};
 use pipeline::config::{ConfigErrors, Node};
 
 #[cfg(test)]
+mod corpus;
+#[cfg(test)]
 mod tests;
 
 /// Every component of the program.
@@ -18,12 +20,15 @@ pub const TABLE: &[Factory] = &[
     processors::cumulativetodelta::FACTORY,
     processors::deltatocumulative::FACTORY,
     processors::memory_limiter::FACTORY,
+    processors::metric_start_time::FACTORY,
     processors::relabel::FACTORY,
     processors::resource::FACTORY,
     connectors::forward::FACTORY,
     exporters::aws_prometheus_remote_write::FACTORY,
     exporters::debug::FACTORY,
     exporters::file::FACTORY,
+    exporters::otlp::FACTORY,
+    exporters::otlp_http::FACTORY,
     exporters::prometheus::FACTORY,
     exporters::prometheus_remote_write::FACTORY,
     extensions::file_storage::FACTORY,

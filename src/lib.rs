@@ -5,6 +5,7 @@ pub mod cli;
 pub mod components;
 pub mod config;
 pub mod default_config;
+pub mod doctor;
 pub mod run;
 pub mod service;
 pub mod telemetry;

@@ -4,6 +4,7 @@ use oxidot::cli::{self, Command, Options};
 use oxidot::components::Components;
 use oxidot::config::print_config;
 use oxidot::default_config;
+use oxidot::doctor::{self, DoctorOptions};
 use oxidot::run::{PROGRAM, Resolver, RunError, run};
 use std::fmt::Display;
 use std::io::{self, Write};
@@ -45,12 +46,32 @@ fn execute(command: Command) -> ExitCode {
             }
             Err(errors) => fail(errors),
         },
+        Command::Doctor { options, canary } => doctor(options, canary),
         Command::Components => print(Components::default().describe(PROGRAM.version)),
         Command::PrintConfig { options, format, redaction } => match resolver(options).load() {
             Ok(loaded) => print(print_config(&loaded.root, format, redaction)),
             Err(errors) => fail(errors),
         },
         Command::Healthcheck { port } => ExitCode::from(cli::run_healthcheck(port, &mut io::stderr())),
+    }
+}
+
+/// Exit code 2 is for a configuration that is not valid: then nothing was tried.
+fn doctor(options: Options, canary: bool) -> ExitCode {
+    let resolved = match Resolver::new(options, None).resolve() {
+        Ok(resolved) => resolved,
+        Err(errors) => {
+            say(errors);
+            return ExitCode::from(2);
+        }
+    };
+    for warning in &resolved.warnings {
+        say(format_args!("warning: {warning}"));
+    }
+    match doctor::run(&resolved.graph, DoctorOptions { canary }) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => fail(format_args!("error: cannot start: {error}")),
     }
 }
 

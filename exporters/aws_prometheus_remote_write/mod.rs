@@ -1,7 +1,8 @@
 //! `awsprometheusremotewrite`: the exporter under the name and with the `aws_auth` block that the ADOT Collector had until its
 //! version 0.20, and that configurations of that time still use. It is `prometheusremotewrite` that always signs.
 
-use crate::prometheus_remote_write::{Dialect, build_as, validate_as};
+use crate::prometheus_remote_write::{Dialect, build_as, signing_as, validate_as};
+use aws::SigningSettings;
 use pipeline::component::{Build, BuildContext, ComponentError, Exporter, Factory, Signal, Stability};
 use pipeline::config::{ConfigErrors, Node};
 
@@ -16,6 +17,12 @@ pub const FACTORY: Factory = Factory {
     validate,
     build: Build::Exporter(build),
 };
+
+/// How an exporter of this type signs by itself, for whoever looks at a configuration without running it; none if it does not.
+#[must_use]
+pub fn signing(type_name: &str, node: &Node) -> Option<SigningSettings> {
+    (type_name == FACTORY.type_name).then(|| signing_as(Dialect::Aws, node)).flatten()
+}
 
 fn validate(node: &Node) -> Result<(), ConfigErrors> {
     validate_as(Dialect::Aws, node)

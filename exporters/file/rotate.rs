@@ -39,10 +39,9 @@ pub(super) fn remove_old(path: &Path, rotation: Rotation, now: SystemTime) {
     let too_many = rotation.max_backups.map_or(0, |most| found.len().saturating_sub(most));
     let oldest = rotation.max_age.and_then(|age| now.checked_sub(age)).map(|time| aside(path, time));
     for (at, backup) in found.iter().enumerate() {
-        if at < too_many || oldest.as_ref().is_some_and(|oldest| backup < oldest) {
-            if let Err(error) = fs::remove_file(backup) {
-                tracing::warn!(file = %backup.display(), %error, "A file that was put aside long ago cannot be removed.");
-            }
+        let is_old = at < too_many || oldest.as_ref().is_some_and(|oldest| backup < oldest);
+        if is_old && let Err(error) = fs::remove_file(backup) {
+            tracing::warn!(file = %backup.display(), %error, "A file that was put aside long ago cannot be removed.");
         }
     }
 }

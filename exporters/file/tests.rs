@@ -178,7 +178,8 @@ async fn what_cannot_be_written_is_said_and_counted() {
     // A file that takes nothing.
     let full = Path::new("/dev/full");
     if !full.exists() {
-        eprintln!("skipped: there is no /dev/full here");
+        use std::io::Write as _;
+        writeln!(std::io::stderr(), "skipped: there is no /dev/full here").unwrap();
         return;
     }
     let mut batch = logs(&[(None, "x")]);

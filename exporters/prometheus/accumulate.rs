@@ -1,7 +1,8 @@
 //! What a new point makes of the value before it.
 
+use pipeline::FamilyKind;
+use pipeline::temporality::{add, is_delta};
 use pipeline::value::{Histogram, Point, Value};
-use pipeline::{FamilyKind, Temporality};
 
 use super::rules::Reason;
 
@@ -11,16 +12,6 @@ pub(super) struct Current {
     pub(super) value: Value,
     /// In nanoseconds since the Unix epoch.
     pub(super) time: i64,
-}
-
-/// Where a point counts from: only deltas need to know.
-fn is_delta(kind: FamilyKind) -> bool {
-    matches!(
-        kind,
-        FamilyKind::Sum { temporality: Temporality::Delta, .. }
-            | FamilyKind::Histogram { temporality: Temporality::Delta }
-            | FamilyKind::ExponentialHistogram { temporality: Temporality::Delta }
-    )
 }
 
 impl Current {
@@ -51,8 +42,13 @@ impl Current {
             return Err("delta_misaligned");
         }
         let new = shown(point.value);
-        let added = if follows { added(&self.value, &new) } else { None };
-        *self = Self { value: added.unwrap_or(new), time: point.time };
+        if follows {
+            // What cannot be added, such as histograms of other bounds, begins anew.
+            add(&mut self.value, &new);
+        } else {
+            self.value = new;
+        }
+        self.time = point.time;
         Ok(())
     }
 }
@@ -70,29 +66,4 @@ fn shown(value: Value) -> Value {
         })),
         other => other,
     }
-}
-
-/// The sum of two values, if they can be added.
-fn added(old: &Value, new: &Value) -> Option<Value> {
-    Some(match (old, new) {
-        (Value::Int(a), Value::Int(b)) => Value::Int(a.saturating_add(*b)),
-        (Value::Int(a), Value::Float(b)) | (Value::Float(b), Value::Int(a)) => Value::Float(*a as f64 + b),
-        (Value::Float(a), Value::Float(b)) => Value::Float(a + b),
-        (Value::Histogram(a), Value::Histogram(b)) => {
-            if a.bounds != b.bounds || a.bucket_counts.len() != b.bucket_counts.len() {
-                return None;
-            }
-            let counts = a.bucket_counts.iter().zip(&b.bucket_counts);
-            let both = |f: fn(f64, f64) -> f64, a: Option<f64>, b: Option<f64>| a.zip(b).map(|(a, b)| f(a, b));
-            Value::Histogram(Box::new(Histogram {
-                count: a.count.saturating_add(b.count),
-                sum: both(|a, b| a + b, a.sum, b.sum),
-                min: both(f64::min, a.min, b.min),
-                max: both(f64::max, a.max, b.max),
-                bounds: a.bounds.clone(),
-                bucket_counts: counts.map(|(a, b)| a.saturating_add(*b)).collect(),
-            }))
-        }
-        _ => return None,
-    })
 }

@@ -29,6 +29,8 @@ net::http_server_config! {
         pub enable_open_metrics: bool,
         /// Resource attributes as labels.
         pub resource_to_telemetry_conversion: ResourceConfig,
+        /// Resource attributes that become labels where a series does not have them, by name. Default none. Ours.
+        pub promote_resource_attributes: Vec<String>,
         /// Append unit and type to names. Default true; `translation_strategy` says it better.
         pub add_metric_suffixes: Option<bool>,
         /// Leave out the `otel_scope_*` labels. Default false.
@@ -107,6 +109,7 @@ impl PrometheusConfig {
                 disable_scope_info: self.without_scope_info,
                 resource_to_telemetry: conversion.enabled,
                 exclude_service_attributes: conversion.exclude_service_attributes,
+                promoted: self.promote_resource_attributes.clone(),
             },
             target_info: TargetInfoRules {
                 enabled: true,

@@ -86,10 +86,13 @@ impl Rules {
             attributes: &scope_attributes,
         };
         let keeps = self.keeps_names(origin.source);
-        let rules = LabelRules {
-            namer: if keeps { None } else { self.labels.namer },
-            disable_scope_info: keeps || self.labels.disable_scope_info,
-            ..self.labels.clone()
+        let rules = match keeps {
+            true => LabelRules {
+                disable_scope_info: true,
+                external_labels: self.labels.external_labels.clone(),
+                ..LabelRules::default()
+            },
+            false => self.labels.clone(),
         };
         let (own, shared) = (attribute_texts(attributes), attribute_texts(&origin.labels));
         label_set(&rules, text_pairs(&resource), &scope, text_pairs(&shared).chain(text_pairs(&own)), []).ok()

@@ -220,8 +220,9 @@ impl Running {
                 },
                 () = wait_until(due) => self.encoder.seal_all(),
             }
-            self.hand_over(shards).await;
+            // A change of the shards seals requests too, and nothing else may come for long.
             self.adapt(shards);
+            self.hand_over(shards).await;
         }
         self.encoder.seal_all();
         self.hand_over(shards).await;

@@ -11,13 +11,14 @@
 
 mod pieces;
 
-use super::table::{TableKey, WireTable, WireTables};
+use super::table::{ReadyTable, TableKey, WireTable, WireTables};
 use super::translation::Translation;
 use pieces::interleave;
-pub(crate) use pieces::{Pieces, cut_points, first_label, label_pairs};
+pub(crate) use pieces::{Pieces, Runs, cut_points, first_label, label_pairs};
 use pipeline::{Origin, Series, SeriesTable, Slot};
 use prometheus::remote_write::wire::v1::put_label;
 use std::collections::HashMap;
+use std::hash::Hash;
 use std::sync::Arc;
 
 /// An origin's labels in wire form.
@@ -26,6 +27,8 @@ pub(super) struct WireOrigin {
     slot: Slot,
     /// Which set of label names: an index into [`LabelTables::signatures`].
     signature: u32,
+    /// Which lengths its labels have, as a number.
+    shape: u32,
     /// All labels, encoded, sorted by name.
     bytes: Box<[u8]>,
     /// Where each label ends in `bytes`.
@@ -41,6 +44,12 @@ impl WireOrigin {
     /// Which set of label names it has.
     pub(super) fn signature(&self) -> u32 {
         self.signature
+    }
+
+    /// Which lengths its labels have: origins with the same number and the same set of names have the same.
+    #[inline]
+    pub(super) fn shape(&self) -> u32 {
+        self.shape
     }
 
     /// All labels in wire form.
@@ -97,8 +106,29 @@ const MAX_RUNS: usize = 4;
 /// forgotten all at once, since only odd data needs them.
 const MAX_PAIRS: usize = 65_536;
 
-/// Sets of label names are remembered up to this many; a job has one.
-const MAX_SIGNATURES: usize = 4096;
+/// Sets of label names, and of their lengths, are remembered up to this many; a job has one or some tens.
+const MAX_NUMBERS: usize = 4096;
+
+/// Numbers for what is equal.
+#[derive(Debug, Default)]
+struct Numbers<T> {
+    known: HashMap<T, u32>,
+    last: u32,
+}
+
+impl<T: Eq + Hash> Numbers<T> {
+    /// The number of `key`. Numbers are not used again, so what was forgotten just gets a new one.
+    fn of(&mut self, key: T) -> u32 {
+        if self.known.len() >= MAX_NUMBERS {
+            self.known.clear();
+        }
+        let last = &mut self.last;
+        *self.known.entry(key).or_insert_with(|| {
+            *last = last.wrapping_add(1);
+            *last
+        })
+    }
+}
 
 /// The wire forms of everything met so far.
 #[derive(Debug)]
@@ -108,8 +138,10 @@ pub(super) struct LabelTables {
     /// Under translated names, and under names kept as they came.
     series: [Vec<Option<WireSeries>>; 2],
     wire_tables: WireTables,
-    signatures: HashMap<Vec<u8>, u32>,
-    next_signature: u32,
+    /// Sets of label names.
+    signatures: Numbers<Vec<u8>>,
+    /// Lengths of label sets.
+    shapes: Numbers<Vec<u32>>,
     pairs: HashMap<(Slot, Slot), Box<[u8]>>,
 }
 
@@ -123,6 +155,10 @@ pub(super) enum Untranslatable {
     Created,
     /// It describes its target: its labels go into the `target_info` that is made for the origin.
     TargetInfo,
+    /// Its values are deltas, and those are not to be added up.
+    Delta,
+    /// Nobody said whether its values are totals or deltas.
+    NoTemporality,
     /// Its origin was not prepared; this is a defect.
     Unprepared,
 }
@@ -134,6 +170,8 @@ impl Untranslatable {
             Self::BadName => "untranslatable_name",
             Self::Created => "created_series",
             Self::TargetInfo => "target_info",
+            Self::Delta => "delta_temporality",
+            Self::NoTemporality => "unspecified_temporality",
             Self::Unprepared => "internal_error",
         }
     }
@@ -163,8 +201,8 @@ impl LabelTables {
             origins: Vec::new(),
             series: [Vec::new(), Vec::new()],
             wire_tables: WireTables::default(),
-            signatures: HashMap::new(),
-            next_signature: 0,
+            signatures: Numbers::default(),
+            shapes: Numbers::default(),
             pairs: HashMap::new(),
         }
     }
@@ -198,24 +236,13 @@ impl LabelTables {
             names.extend_from_slice(name.as_bytes());
             names.push(0xff);
         }
-        let signature = self.signature(names);
-        let wire = Arc::new(WireOrigin { slot, signature, bytes: bytes.into(), ends: ends.into() });
+        let signature = self.signatures.of(names);
+        let shape = self.shapes.of(ends.clone());
+        let wire = Arc::new(WireOrigin { slot, signature, shape, bytes: bytes.into(), ends: ends.into() });
         if let Some(place) = self.origins.get_mut(index) {
             *place = Some(Arc::clone(&wire));
         }
         wire
-    }
-
-    /// The number of a set of label names. Numbers are not used again, so a forgotten set just gets a new one.
-    fn signature(&mut self, names: Vec<u8>) -> u32 {
-        if self.signatures.len() >= MAX_SIGNATURES {
-            self.signatures.clear();
-        }
-        let next = &mut self.next_signature;
-        *self.signatures.entry(names).or_insert_with(|| {
-            *next = next.wrapping_add(1);
-            *next
-        })
     }
 
     /// The wire form of the series of `table` at origins like `origin`.
@@ -232,6 +259,20 @@ impl LabelTables {
             }
             Ok(())
         })
+    }
+
+    /// What [`LabelTables::table`] gives, ready to be written with samples of `sample_len` bytes; `None` when it comes for the
+    /// first time.
+    #[inline]
+    pub(super) fn ready(
+        &mut self,
+        (table, wire): (&SeriesTable, &WireTable),
+        origin: &WireOrigin,
+        keeps_names: bool,
+        sample_len: usize,
+    ) -> Option<Arc<ReadyTable>> {
+        let key = TableKey { table: table.slot(), signature: origin.signature, keeps_names };
+        self.wire_tables.ready(key, wire, origin, sample_len)
     }
 
     /// The labels of `series` at `origin`, as pieces to copy one after another.

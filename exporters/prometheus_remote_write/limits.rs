@@ -4,6 +4,8 @@
 //! The numbers are those of Amazon Managed Service for Prometheus ("quotas", all of them per workspace), and so are the reasons
 //! that samples are counted under: its CloudWatch metric `DiscardedSamples` has the same.
 
+mod discards;
+
 use super::labels::{Pieces, label_pairs as pairs};
 use super::metrics::Metrics;
 use pipeline::config::GoDuration;
@@ -81,6 +83,8 @@ pub(super) struct StoreLimits {
     age_is_own: bool,
     /// Whether the store has no use for exemplars.
     without_exemplars: bool,
+    /// Whether the store's answers are those of AMP, which has names for its reasons.
+    names_reasons: bool,
 }
 
 impl StoreLimits {
@@ -93,6 +97,7 @@ impl StoreLimits {
         sample_age: Some(Duration::from_secs(3600)),
         age_is_own: false,
         without_exemplars: true,
+        names_reasons: true,
     };
 
     /// Compressed bytes at which a request is full, so that it stays below its limit with what is not compressed yet.
@@ -111,6 +116,11 @@ impl StoreLimits {
     /// The reason under which samples are counted that are too old.
     pub(super) fn age_reason(&self) -> &'static str {
         if self.age_is_own { OVER_AGE } else { TOO_OLD }
+    }
+
+    /// The reason under which the store itself counts what it refuses with these words, if it is known.
+    pub(super) fn reason_of(&self, words: &str) -> Option<&'static str> {
+        if self.names_reasons { discards::reason_of(words) } else { None }
     }
 
     /// Whether exemplars are sent unless the configuration says so.

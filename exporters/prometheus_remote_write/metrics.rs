@@ -117,6 +117,13 @@ impl Metrics {
         self.telemetry.gauge(&format!("otelcol_exporter_prometheusremotewrite_{name}"), help, &both)
     }
 
+    /// Publishes how many series' deltas are being added up.
+    pub(super) fn delta_streams(&self, streams: usize) {
+        let both = [("exporter", self.exporter.as_str()), ("endpoint", self.endpoint.as_str())];
+        let name = "otelcol_exporter_prometheusremotewrite_delta_streams";
+        self.telemetry.gauge(name, "Series whose deltas are being added up.", &both).set(streams as f64);
+    }
+
     /// Counts points that are not sent, by reason.
     #[cold]
     pub(super) fn dropped(&self, reason: &'static str, points: u64) {

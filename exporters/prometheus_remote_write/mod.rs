@@ -7,6 +7,7 @@
 
 mod account;
 mod config;
+mod delta;
 mod destination;
 mod encode;
 mod labels;
@@ -25,6 +26,7 @@ mod v2;
 mod whole;
 
 use async_trait::async_trait;
+use aws::SigningSettings;
 pub(crate) use config::Dialect;
 use config::Settings;
 use destination::{Destination, Source};
@@ -61,6 +63,11 @@ fn build(node: &Node, context: &BuildContext) -> Result<Box<dyn Exporter>, Compo
 /// Checks a configuration of either name.
 pub(crate) fn validate_as(dialect: Dialect, node: &Node) -> Result<(), ConfigErrors> {
     Settings::read(node, dialect).map(drop)
+}
+
+/// How the exporter signs requests by itself, without an extension.
+pub(crate) fn signing_as(dialect: Dialect, node: &Node) -> Option<SigningSettings> {
+    Settings::read(node, dialect).ok()?.destinations.into_iter().find_map(|config| config.signing)
 }
 
 /// Makes the exporter under either name.

@@ -92,6 +92,12 @@ pub(super) fn series_head(mut len: usize) -> ([u8; 11], usize) {
     (head, at)
 }
 
+/// How many bytes [`series_head`] has.
+#[inline]
+pub(super) fn series_head_len(len: usize) -> usize {
+    1 + prometheus::remote_write::wire::encode::varint_len(len as u64)
+}
+
 /// Appends a `TimeSeries` with one float sample to a `WriteRequest`.
 #[inline]
 pub(super) fn append_sample(out: &mut Vec<u8>, labels: &Pieces<'_>, value: f64, time: &Timestamp) {

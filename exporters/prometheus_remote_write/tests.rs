@@ -20,8 +20,10 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 mod delivery;
+mod deltas;
 mod durable;
 mod encoding;
+mod observed;
 mod parts;
 mod settings;
 mod sharding;

@@ -2,7 +2,8 @@
 //! once per series; the encoder keeps the results in wire form.
 
 use super::labels::Untranslatable;
-use pipeline::{Attributes, Family, FamilyKind, Origin, Part, Series, Source};
+use pipeline::temporality::{StreamLimits, temporality_of};
+use pipeline::{Attributes, Family, FamilyKind, Origin, Part, Series, Source, Temporality};
 use prometheus::number::format_shortest_decimal;
 use prometheus::translate::label_set::{LabelRules, ScopeInfo, label_set};
 use prometheus::translate::target_info::{TargetInfoRules, target_info_labels};
@@ -25,6 +26,8 @@ pub(super) struct Translation {
     /// Whether scraped series say which receiver scraped them (`otel_scope_name`).
     pub(super) scraped_scope_info: bool,
     pub(super) send_exemplars: bool,
+    /// How deltas are added up; none if they are dropped.
+    pub(super) deltas: Option<StreamLimits>,
     /// Whether native histograms are sent at all.
     pub(super) send_native_histograms: bool,
     /// Whether histograms with explicit bounds are sent as native ones that list them (version 2.0).
@@ -58,7 +61,8 @@ impl Translation {
     /// source does not have.
     fn rules(&self, source: Source) -> LabelRules {
         if self.keeps_names(source) {
-            return LabelRules { namer: None, disable_scope_info: true, ..self.labels.clone() };
+            let (namer, external_labels) = (None, self.labels.external_labels.clone());
+            return LabelRules { namer, external_labels, disable_scope_info: true, ..LabelRules::default() };
         }
         let scopeless = source == Source::Scrape && !self.scraped_scope_info;
         LabelRules { disable_scope_info: self.labels.disable_scope_info || scopeless, ..self.labels.clone() }
@@ -130,6 +134,9 @@ impl Translation {
         if series.part == Part::Created {
             return Err(Untranslatable::Created);
         }
+        if let Some(reason) = unsendable(series) {
+            return Err(reason);
+        }
         if &*series.name == "target_info" {
             return Err(Untranslatable::TargetInfo);
         }
@@ -162,6 +169,15 @@ impl Translation {
         // The labels are final: an origin without anything, of a source that keeps names, leaves them be.
         let bare = Origin::intern(Source::RemoteWrite, Default::default(), Default::default(), Attributes::default());
         Some((bare, Series::intern(Arc::new(family), name, Part::Whole, attributes)))
+    }
+}
+
+/// Why no value of a series can be sent: only totals can.
+pub(super) fn unsendable(series: &Series) -> Option<Untranslatable> {
+    match temporality_of(series.family.kind)? {
+        Temporality::Cumulative => None,
+        Temporality::Delta => Some(Untranslatable::Delta),
+        Temporality::Unspecified => Some(Untranslatable::NoTemporality),
     }
 }
 

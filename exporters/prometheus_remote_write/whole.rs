@@ -14,8 +14,8 @@ use super::sample::STALE;
 /// What a whole value is sent as.
 #[derive(Debug)]
 pub(super) enum Parts {
-    /// Float samples of these series.
-    Samples(Vec<(Arc<Series>, f64)>),
+    /// Float samples.
+    Samples(PartSamples),
     /// One native histogram.
     Native(Box<NativeHistogram>),
     /// Nothing, for this reason.
@@ -29,13 +29,46 @@ const MAX_SCHEMA: i32 = 8;
 /// Zero threshold where the sender gave none (OpenTelemetry specification, Prometheus compatibility).
 const DEFAULT_ZERO_THRESHOLD: f64 = 1e-128;
 
-/// The series that whole values were split into, so that a later staleness marker reaches each of them.
+/// What whole values were split into, by series and by where they come from, so that their parts are worked out once, and a later
+/// staleness marker reaches each of them.
 #[derive(Debug, Default)]
-pub(super) struct SplitSeries(HashMap<Slot, Vec<Arc<Series>>>);
+pub(super) struct SplitSeries {
+    /// By the slots of origin and series.
+    shapes: HashMap<(Slot, Slot), Arc<Shape>>,
+    /// The last shape of a series at any origin, which others are likely to have as well.
+    shared: HashMap<Slot, Arc<Shape>>,
+    /// Room for values, used again and again.
+    values: Vec<f64>,
+}
 
-/// Series whose parts are remembered; past this number they are forgotten together, and only markers for
-/// series that have ended meanwhile are missed.
-const MAX_SPLIT: usize = 100_000;
+/// The parts of a whole value, each with what it is sent as.
+#[derive(Debug)]
+pub(super) struct PartSamples {
+    shape: Arc<Shape>,
+    values: Vec<f64>,
+}
+
+impl PartSamples {
+    /// In the order in which they are sent.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (&Arc<Series>, f64)> {
+        self.shape.parts.iter().zip(self.values.iter().copied())
+    }
+}
+
+/// The parts of a histogram or summary.
+#[derive(Debug)]
+struct Shape {
+    /// Whether the first part is the sum.
+    has_sum: bool,
+    /// Upper bounds, or quantiles.
+    steps: Box<[f64]>,
+    /// In the order in which they are sent: sum, count, and one for each bound or quantile; of histograms the bucket of all at the end.
+    parts: Box<[Arc<Series>]>,
+}
+
+/// Shapes that are remembered; past this number they are forgotten together, and only markers for series that have ended
+/// meanwhile are missed. Each has about 15 parts, and takes some 200 bytes where it is not shared.
+const MAX_SHAPES: usize = 100_000;
 
 /// Whether a value of this series is one float sample.
 pub(super) fn is_flat(series: &Series) -> bool {
@@ -46,72 +79,136 @@ pub(super) fn is_flat(series: &Series) -> bool {
 }
 
 impl SplitSeries {
-    /// What `value` of `series` is sent as; histograms with listed bounds as native ones if `lists_bounds`.
-    pub(super) fn parts(&mut self, series: &Arc<Series>, value: &Value, lists_bounds: bool) -> Parts {
-        let samples = match value {
+    /// What `value` of `series` at `origin` is sent as; histograms with listed bounds as native ones if `lists_bounds`.
+    pub(super) fn parts(&mut self, origin: Slot, series: &Arc<Series>, value: &Value, lists_bounds: bool) -> Parts {
+        match value {
             Value::Histogram(histogram) if lists_bounds && !histogram.bucket_counts.is_empty() => {
                 // A later marker is one for the whole of it.
-                self.0.remove(&series.slot());
-                return listed(histogram);
+                self.shapes.remove(&(origin, series.slot()));
+                listed(histogram)
             }
-            Value::Histogram(histogram) => histogram_samples(series, histogram),
-            Value::Summary(summary) => summary_samples(series, summary),
-            Value::ExponentialHistogram(histogram) => return native(histogram),
-            Value::NoRecordedValue => return self.stale(series, lists_bounds),
-            Value::Float(_) | Value::Int(_) => return Parts::Unsendable("invalid_value"),
-        };
-        let known = self.0.get(&series.slot());
-        let same = |known: &Vec<Arc<Series>>| {
-            known.len() == samples.len() && known.iter().zip(&samples).all(|(a, (b, _))| Arc::ptr_eq(a, b))
-        };
-        if !known.is_some_and(same) {
-            if self.0.len() >= MAX_SPLIT {
-                self.0.clear();
+            Value::Histogram(histogram) => {
+                let counted = histogram.bounds.len().min(histogram.bucket_counts.len());
+                let bounds = histogram.bounds.get(..counted).unwrap_or_default();
+                let shape = self.shape(origin, series, histogram.sum.is_some(), bounds.iter().copied());
+                self.samples(shape, histogram_values(histogram))
             }
-            self.0.insert(series.slot(), samples.iter().map(|(s, _)| Arc::clone(s)).collect());
+            Value::Summary(summary) => {
+                let quantiles = summary.quantiles.iter().map(|(quantile, _)| *quantile);
+                let shape = self.shape(origin, series, true, quantiles);
+                self.samples(shape, summary_values(summary))
+            }
+            Value::ExponentialHistogram(histogram) => native(histogram),
+            Value::NoRecordedValue => self.stale(origin, series, lists_bounds),
+            Value::Float(_) | Value::Int(_) => Parts::Unsendable("invalid_value"),
         }
-        Parts::Samples(samples)
     }
 
-    fn stale(&mut self, series: &Arc<Series>, lists_bounds: bool) -> Parts {
-        let lists_bounds = lists_bounds && !matches!(series.family.kind, FamilyKind::Summary);
-        let whole = matches!(series.family.kind, FamilyKind::ExponentialHistogram { .. });
-        if whole || (lists_bounds && !self.0.contains_key(&series.slot())) {
+    fn shape(
+        &mut self,
+        origin: Slot,
+        series: &Arc<Series>,
+        has_sum: bool,
+        steps: impl ExactSizeIterator<Item = f64> + Clone,
+    ) -> Arc<Shape> {
+        let key = (origin, series.slot());
+        let fits = |shape: &&Arc<Shape>| {
+            shape.has_sum == has_sum
+                && shape.steps.len() == steps.len()
+                && shape.steps.iter().zip(steps.clone()).all(|(a, b)| a.to_bits() == b.to_bits())
+        };
+        if let Some(known) = self.shapes.get(&key).filter(fits) {
+            return Arc::clone(known);
+        }
+        if self.shapes.len() >= MAX_SHAPES {
+            self.shapes.clear();
+            self.shared.clear();
+        }
+        let shape = match self.shared.get(&series.slot()).filter(fits) {
+            Some(shared) => Arc::clone(shared),
+            None => Arc::new(Shape::new(series, has_sum, steps.collect())),
+        };
+        self.shared.insert(series.slot(), Arc::clone(&shape));
+        self.shapes.insert(key, Arc::clone(&shape));
+        shape
+    }
+
+    fn stale(&mut self, origin: Slot, series: &Arc<Series>, lists_bounds: bool) -> Parts {
+        let shape = self.shapes.remove(&(origin, series.slot()));
+        let whole = match series.family.kind {
+            FamilyKind::ExponentialHistogram { .. } => true,
+            FamilyKind::Summary => false,
+            _ => lists_bounds && shape.is_none(),
+        };
+        if whole {
             let stale =
                 NativeHistogram { count: Some(HistogramCount::Int(0)), sum: STALE, ..NativeHistogram::default() };
             return Parts::Native(Box::new(stale));
         }
-        let parts = self.0.remove(&series.slot()).unwrap_or_default();
-        Parts::Samples(parts.into_iter().map(|part| (part, STALE)).collect())
+        // Of what was not met before, the parts are known that all have.
+        let shape = shape.unwrap_or_else(|| Arc::new(Shape::new(series, true, Box::default())));
+        let markers = std::iter::repeat_n(STALE, shape.parts.len());
+        self.samples(shape, markers)
+    }
+
+    fn samples(&mut self, shape: Arc<Shape>, values: impl Iterator<Item = f64>) -> Parts {
+        let mut room = std::mem::take(&mut self.values);
+        room.clear();
+        room.extend(values);
+        Parts::Samples(PartSamples { shape, values: room })
+    }
+
+    /// Takes back what was sent.
+    pub(super) fn done(&mut self, samples: PartSamples) {
+        self.values = samples.values;
     }
 }
 
-fn part(series: &Arc<Series>, part: Part) -> Arc<Series> {
-    let name = format!("{}{}", series.name, part.suffix());
-    Series::intern(Arc::clone(&series.family), name.into(), part, series.attributes.clone())
+impl Shape {
+    #[cold]
+    fn new(series: &Arc<Series>, has_sum: bool, steps: Box<[f64]>) -> Self {
+        let summary = series.family.kind == FamilyKind::Summary;
+        let step = |step: &f64| {
+            let text = format_shortest_decimal(*step).into();
+            if summary { Part::Quantile(text) } else { Part::Bucket(text) }
+        };
+        let all = (!summary).then(|| Part::Bucket("+Inf".into()));
+        let parts = has_sum.then_some(Part::Sum).into_iter().chain([Part::Count]);
+        let parts = parts.chain(steps.iter().map(step)).chain(all);
+        let parts = parts.map(|part| {
+            let name = format!("{}{}", series.name, part.suffix());
+            Series::intern(Arc::clone(&series.family), name.into(), part, series.attributes.clone())
+        });
+        Self { has_sum, parts: parts.collect(), steps }
+    }
 }
 
-fn histogram_samples(series: &Arc<Series>, histogram: &Histogram) -> Vec<(Arc<Series>, f64)> {
-    let mut samples = Vec::with_capacity(histogram.bounds.len() + 3);
-    if let Some(sum) = histogram.sum {
-        samples.push((part(series, Part::Sum), sum));
-    }
-    samples.push((part(series, Part::Count), histogram.count as f64));
-    let mut cumulative = 0u64;
-    for (bound, count) in histogram.bounds.iter().zip(&histogram.bucket_counts) {
-        cumulative = cumulative.saturating_add(*count);
-        samples.push((part(series, Part::Bucket(format_shortest_decimal(*bound).into())), cumulative as f64));
-    }
-    samples.push((part(series, Part::Bucket("+Inf".into())), histogram.count as f64));
-    samples
+/// Values in the order of [`Shape::parts`]. Counts of buckets are cumulative in Prometheus.
+fn histogram_values(histogram: &Histogram) -> impl Iterator<Item = f64> {
+    let counted = histogram.bounds.iter().zip(&histogram.bucket_counts);
+    let cumulative = counted.scan(0u64, |sum, (_, count)| {
+        *sum = sum.saturating_add(*count);
+        Some(*sum as f64)
+    });
+    let all = histogram.count as f64;
+    histogram.sum.into_iter().chain([all]).chain(cumulative).chain([all])
 }
 
-fn summary_samples(series: &Arc<Series>, summary: &Summary) -> Vec<(Arc<Series>, f64)> {
-    let mut samples = vec![(part(series, Part::Sum), summary.sum), (part(series, Part::Count), summary.count as f64)];
-    for (quantile, value) in &summary.quantiles {
-        samples.push((part(series, Part::Quantile(format_shortest_decimal(*quantile).into())), *value));
-    }
-    samples
+fn summary_values(summary: &Summary) -> impl Iterator<Item = f64> {
+    [summary.sum, summary.count as f64].into_iter().chain(summary.quantiles.iter().map(|(_, value)| *value))
+}
+
+/// The exemplars that belong to a bucket, which is the first whose bound is not below their value. Buckets come in order;
+/// `below` is the bound of the one before.
+pub(super) fn exemplars_of<'a>(part: &Part, below: &mut Option<f64>, all: &[&'a Exemplar]) -> Vec<&'a Exemplar> {
+    let Part::Bucket(bound) = part else { return Vec::new() };
+    let bound = bound.parse().unwrap_or(f64::INFINITY);
+    let below = below.replace(bound);
+    let belongs = |exemplar: &&Exemplar| {
+        let value = exemplar.value.as_f64();
+        value <= bound && below.is_none_or(|below| value > below)
+    };
+    all.iter().copied().filter(belongs).collect()
 }
 
 /// A histogram with explicit bounds as a native one that lists them.
@@ -152,7 +249,7 @@ fn native(histogram: &ExponentialHistogram) -> Parts {
 
 /// Lays out exponential buckets as spans and deltas: buckets that the coarser scale joins are merged first,
 /// then gaps of up to two empty buckets are written out and longer ones start a new span.
-fn buckets(from: &ExponentialBuckets, shift: i32) -> Buckets {
+pub(super) fn buckets(from: &ExponentialBuckets, shift: i32) -> Buckets {
     let shift = shift.clamp(0, 31);
     let mut merged: Vec<(i64, i64)> = Vec::new();
     for (i, count) in from.counts.iter().enumerate() {

@@ -34,7 +34,11 @@ use self::failures::{FailureWatch, PipelineCheck};
 pub use self::config::{CheckPipelineConfig, DEFAULT_ENDPOINT, HealthCheckConfig, ResponseBodyConfig};
 
 /// What exporters count when they have given up.
-const FAILURES: &str = "otelcol_exporter_send_failed_metric_points";
+const FAILURES: [&str; 3] = [
+    "otelcol_exporter_send_failed_metric_points",
+    "otelcol_exporter_send_failed_spans",
+    "otelcol_exporter_send_failed_log_records",
+];
 /// How long probes may take to finish once the service stops; they are answered at once.
 const GRACE: Duration = Duration::from_secs(2);
 
@@ -138,7 +142,8 @@ impl Extension for HealthCheck {
                 }
                 now = ticks.tick(), if watch.is_some() => {
                     if let Some(watch) = &mut watch {
-                        self.probes.exporters_fail(watch.observe(now, self.telemetry.total(FAILURES)));
+                        let failures = FAILURES.map(|name| self.telemetry.total(name)).iter().sum();
+                        self.probes.exporters_fail(watch.observe(now, failures));
                     }
                 }
             }

@@ -113,8 +113,8 @@ async fn failing_exporters_make_it_unhealthy_if_asked() {
     let running = Running::start(check).await;
     running.status.send(ServiceStatus::Ready).unwrap();
     running.until(200).await;
-    let failures = |exporter| running.telemetry.counter(super::FAILURES, "Failures.", &[("exporter", exporter)]);
-    let (a, b) = (failures("a"), failures("b"));
+    let failures = |name, exporter| running.telemetry.counter(name, "Failures.", &[("exporter", exporter)]);
+    let (a, b) = (failures(super::FAILURES[0], "a"), failures(super::FAILURES[1], "b"));
     let failing = async {
         loop {
             a.add(1000);

@@ -65,8 +65,8 @@ macro_rules! collector_http_client_config {
             pub headers: $crate::client::HeaderList,
             /// The extension that authenticates requests.
             pub auth: Option<$crate::auth::AuthConfig>,
-            /// How bodies are compressed: `gzip`, `snappy`, `x-snappy-framed`, `zlib`, `deflate` or `none`. The default depends on
-            /// the component.
+            /// How bodies are compressed: `gzip`, `zstd`, `snappy`, `x-snappy-framed`, `zlib`, `deflate`, `lz4` or `none`. The
+            /// default depends on the component.
             pub compression: Option<String>,
             /// The level of the compression.
             pub compression_params: Option<$crate::client::CompressionParams>,
@@ -166,7 +166,7 @@ pub struct HeaderList(pub Vec<(String, Secret)>);
 #[derive(Debug, Clone, Default, PartialEq, Eq, serde::Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct CompressionParams {
-    /// From 1 (fast) to 9 (small) for gzip, zlib and deflate. Default 6.
+    /// From 1 (fast) to 9 (small) for gzip, zlib and deflate, by default 6; from 1 to 22 for zstd, by default 3.
     pub level: Option<i32>,
 }
 
@@ -232,6 +232,7 @@ pub fn collector_settings(
         http2_ping: Http2Ping {
             after: duration(config.http2_read_idle_timeout, Duration::ZERO),
             timeout: duration(config.http2_ping_timeout, Duration::ZERO),
+            while_idle: false,
         },
         proxy,
         compression,
@@ -241,6 +242,7 @@ pub fn collector_settings(
             max_per_host: config.max_conns_per_host.unwrap_or(0) as usize,
             idle_timeout: duration(config.idle_conn_timeout, Duration::from_secs(90)),
             keep_alive: !config.disable_keep_alives,
+            max_age: Duration::ZERO,
         },
         cookies: config.cookies.as_ref().is_some_and(|cookies| cookies.enabled),
     })

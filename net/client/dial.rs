@@ -28,7 +28,7 @@ use crate::tls::ClientTls;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long an address may take while another one is left to try: a host that drops packets must not use up the
 /// time of a scrape when its second address works.
-const NEXT_ADDRESS_AFTER: Duration = Duration::from_secs(2);
+pub(super) const NEXT_ADDRESS_AFTER: Duration = Duration::from_secs(2);
 /// How long the TLS handshake may take: Prometheus' value.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 /// Silence after which the kernel asks whether the other side is still there, and the time between its questions:
@@ -271,7 +271,7 @@ async fn connect_tcp(host: &str, port: u16) -> Result<TcpStream, Failure> {
     Err(last.unwrap_or_else(|| no_such_host(host)))
 }
 
-async fn lookup(host: &str, port: u16) -> Result<Vec<SocketAddr>, Failure> {
+pub(super) async fn lookup(host: &str, port: u16) -> Result<Vec<SocketAddr>, Failure> {
     match tokio::net::lookup_host((host, port)).await {
         Ok(addresses) => Ok(addresses.collect()),
         Err(error) => {

@@ -97,6 +97,14 @@ impl<'a> Chain<'a> {
         if body.len() > limit { Err(Failure::too_large(limit)) } else { Ok(head) }
     }
 
+    pub(super) async fn send_for_status(&mut self, body: &mut Vec<u8>, limit: usize) -> Result<ResponseHead, Failure> {
+        let (head, mut source) = self.run(body).await?;
+        self.enter(Phase::ReadingBody);
+        while body.len() < limit && source.read(body, usize::MAX).await? {}
+        body.truncate(limit);
+        Ok(head)
+    }
+
     pub(super) async fn open(&mut self) -> Result<(ResponseHead, ResponseBody), Failure> {
         let mut buffer = Vec::new();
         let (head, source) = self.run(&mut buffer).await?;
@@ -239,6 +247,7 @@ impl<'a> Chain<'a> {
             }
             false => (None, 0),
         };
+        let tls_version = client.pool.generation(tls_version);
         let mut kept = client.pool.take(&route.key, tls_version);
         loop {
             let reused = kept.is_some();

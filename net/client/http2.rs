@@ -4,6 +4,7 @@ use std::error::Error as _;
 use std::time::Duration;
 
 use bytes::Bytes;
+use http::HeaderMap;
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use hyper::client::conn::http2::SendRequest;
@@ -25,6 +26,8 @@ pub struct Http2Ping {
     pub after: Duration,
     /// How long to wait for its answer before the connection is given up; zero for 15 s, as in Go.
     pub timeout: Duration,
+    /// Ask also while no request is under way.
+    pub while_idle: bool,
 }
 
 /// Begins HTTP/2 on a connection.
@@ -39,6 +42,7 @@ pub(super) async fn handshake(stream: Stream, ping: Http2Ping) -> Result<Http2Se
         builder.keep_alive_interval(ping.after);
         let timeout = if ping.timeout.is_zero() { Duration::from_secs(15) } else { ping.timeout };
         builder.keep_alive_timeout(timeout);
+        builder.keep_alive_while_idle(ping.while_idle);
     }
     let (sender, connection) = builder.handshake(TokioIo::new(stream)).await.map_err(|error| failure(&error))?;
     // Ends by itself when the sender's last clone is dropped or the server closes; its errors reach the requests.
@@ -71,6 +75,24 @@ impl Http2Sender {
             }
         })
     }
+}
+
+/// Reads a whole body, of at most `limit` bytes, to the end of `buffer`, and what follows it.
+pub(super) async fn read_with_trailers(
+    mut body: Incoming,
+    buffer: &mut Vec<u8>,
+    limit: usize,
+) -> Result<Option<HeaderMap>, Failure> {
+    let mut trailers = None;
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|error| failure(&error))?;
+        match frame.into_data() {
+            Ok(data) if data.len() > limit.saturating_sub(buffer.len()) => return Err(Failure::too_large(limit)),
+            Ok(data) => buffer.extend_from_slice(&data),
+            Err(frame) => trailers = frame.into_trailers().ok(),
+        }
+    }
+    Ok(trailers)
 }
 
 /// Reads the next piece of a body to the end of `buffer`; `false` at its end.

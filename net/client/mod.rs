@@ -13,6 +13,7 @@ mod dial;
 mod error;
 mod exchange;
 mod framing;
+pub mod grpc;
 mod http1;
 mod http2;
 mod oauth2;
@@ -203,6 +204,30 @@ impl HttpClient {
         result.map_err(|failure| chain.error(failure))
     }
 
+    /// As [`HttpClient::send`], but of a body longer than `limit` bytes only the beginning is read, and its connection closed:
+    /// for responses whose status is what matters.
+    ///
+    /// # Errors
+    /// As [`HttpClient::send`], except for long bodies.
+    pub async fn send_for_status(
+        &self,
+        request: &Request,
+        body: &mut Vec<u8>,
+        limit: usize,
+    ) -> Result<ResponseHead, RequestError> {
+        let phase = AtomicU8::new(Phase::Connecting as u8);
+        let mut chain = Chain::new(&self.inner, request, &phase);
+        let sending = chain.send_for_status(body, limit);
+        let result = match request.timeout.or(self.inner.timeout) {
+            None => sending.await,
+            Some(timeout) => match tokio::time::timeout(timeout, sending).await {
+                Ok(result) => result,
+                Err(_) => Err(Phase::timed_out(phase.load(Ordering::Relaxed), timeout)),
+            },
+        };
+        result.map_err(|failure| chain.error(failure))
+    }
+
     /// Sends a request and hands over the response as soon as its head is there. The timeout covers the time until
     /// then. The connection is kept for another request once the body has been read to its end.
     ///
@@ -219,6 +244,13 @@ impl HttpClient {
             },
         };
         result.map_err(|failure| chain.error(failure))
+    }
+
+    /// The proxy that a request to `uri` goes through, with its password replaced; none if it goes there directly, or nowhere.
+    #[must_use]
+    pub fn proxy_of(&self, uri: &Uri) -> Option<String> {
+        let route = self.inner.dialer.route(uri, None).ok()?;
+        route.proxy.map(|proxy| error::redacted(proxy.uri()))
     }
 
     /// The number of connections that are kept for the next request (HTTP/1.1 only).

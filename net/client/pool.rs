@@ -28,6 +28,9 @@ pub struct PoolLimits {
     pub idle_timeout: Duration,
     /// Whether connections are kept at all.
     pub keep_alive: bool,
+    /// The time after which a connection is not used for another request, however busy it is, so that the host's name is
+    /// looked up again; zero for never.
+    pub max_age: Duration,
 }
 
 /// The kept connections of one client.
@@ -35,6 +38,7 @@ pub(super) struct Pool {
     limits: PoolLimits,
     inner: Mutex<Inner>,
     weak: Weak<Pool>,
+    since: Instant,
 }
 
 #[derive(Default)]
@@ -73,7 +77,15 @@ pub(super) enum Kept {
 
 impl Pool {
     pub(super) fn new(limits: PoolLimits) -> Arc<Self> {
-        Arc::new_cyclic(|weak| Self { limits, inner: Mutex::default(), weak: weak.clone() })
+        Arc::new_cyclic(|weak| Self { limits, inner: Mutex::default(), weak: weak.clone(), since: Instant::now() })
+    }
+
+    /// A number that connections have to have in common with a request: it changes with the certificates, and each time that
+    /// the greatest age has passed. What is made in one such time is not used in the next.
+    pub(super) fn generation(&self, tls_version: u64) -> u64 {
+        let age = self.limits.max_age.as_micros();
+        let times = self.since.elapsed().as_micros().checked_div(age).unwrap_or(0);
+        tls_version.wrapping_add((times as u64) << 32)
     }
 
     /// Waits until another connection to the host is allowed.

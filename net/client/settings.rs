@@ -106,6 +106,7 @@ impl Default for ClientSettings {
                 max_per_host: 0,
                 idle_timeout: Duration::from_secs(300),
                 keep_alive: true,
+                max_age: Duration::ZERO,
             },
             cookies: false,
         }

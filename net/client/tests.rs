@@ -237,6 +237,33 @@ async fn unused_connections_are_closed() {
     assert_eq!(server.connections(), 2);
 }
 
+#[tokio::test(start_paused = true)]
+async fn busy_connections_are_renewed_so_that_names_are_looked_up_again() {
+    let server = Scripted::start(|_, _, _| response("200 OK", "", "x")).await;
+    let mut settings = ClientSettings::default();
+    settings.pool.max_age = Duration::from_secs(60);
+    let client = client(&settings);
+    for _ in 0..9 {
+        get(&client, server.url("/")).await;
+        tokio::time::sleep(Duration::from_secs(20)).await;
+    }
+    assert_eq!(server.connections(), 3, "three requests each");
+}
+
+#[tokio::test]
+async fn of_an_answer_too_long_the_status_is_known() {
+    let body = "x".repeat(100_000);
+    let server = Scripted::start(move |_, _, _| response("400 Bad Request", "", &body)).await;
+    let client = client(&ClientSettings::default());
+    let request = Request::post(server.url("/"), "x");
+    let mut answer = Vec::new();
+    let head = client.send_for_status(&request, &mut answer, 1000).await.unwrap();
+    assert_eq!((head.status.as_u16(), answer.len()), (400, 1000));
+    assert_eq!(client.idle_connections(), 0, "the rest of it is not waited for");
+    let head = client.send_for_status(&request, &mut answer, 1 << 20).await.unwrap();
+    assert_eq!((head.status.as_u16(), answer.len()), (400, 100_000));
+}
+
 #[tokio::test]
 async fn cookies_are_sent_back_if_wanted() {
     let server = Scripted::start(|_, _, _| response("200 OK", "Set-Cookie: node=b; Path=/\r\n", "x")).await;

@@ -84,7 +84,7 @@ impl Encodings {
 }
 
 /// The plain form of `body`, or `None` for an encoding that is not allowed or not known.
-pub(super) fn plain(
+pub(crate) fn plain(
     allowed: &Encodings,
     encoding: &str,
     body: &[u8],

@@ -14,7 +14,7 @@ use super::{Request, Response};
 use crate::decode::DecodeError;
 
 /// The bytes before a message: whether it is compressed, and its length.
-pub(super) const FRAME: usize = 5;
+pub(crate) const FRAME: usize = 5;
 
 /// What a client may compress messages with.
 const ACCEPTED: &str = "gzip,zstd,snappy";

@@ -11,7 +11,7 @@ mod body;
 mod config;
 mod connection;
 mod cors;
-mod decompress;
+pub(crate) mod decompress;
 pub mod grpc;
 mod grpc_config;
 mod listener;

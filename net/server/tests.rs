@@ -124,9 +124,11 @@ async fn bodies_are_decompressed_within_the_limit() {
     let limit = 100_000;
     let server = Running::echo(HttpServerSettings { max_request_body: limit, ..HttpServerSettings::default() }).await;
     let plain = "up 1\n".repeat(1000);
-    for name in ["gzip", "zlib", "deflate", "snappy", "x-snappy-framed"] {
+    for name in ["gzip", "zlib", "deflate", "snappy", "x-snappy-framed", "zstd", "lz4"] {
         let compression = Compression::parse(name, None).unwrap().unwrap();
         let compressed = compression.compress(plain.as_bytes()).unwrap();
+        assert_eq!(compression.decompress(&compressed, limit).unwrap(), plain);
+        assert_eq!(compression.decompress(&compressed, 100), None);
         let (status, _, body) = server.post(&[("content-encoding", name)], compressed).await;
         assert_eq!(status, StatusCode::OK, "{name}");
         assert_eq!(body, format!("POST /v1/metrics false  {plain}"), "{name}");

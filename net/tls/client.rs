@@ -56,6 +56,14 @@ impl ClientTls {
         })
     }
 
+    /// The same for a client that speaks HTTP/2 and nothing else.
+    ///
+    /// # Errors
+    /// As [`ClientTls::new`].
+    pub fn only_http2(settings: ClientTlsSettings) -> Result<Self, TlsError> {
+        Ok(Self { alpn: vec![b"h2".to_vec()], ..Self::new(settings, true)? })
+    }
+
     /// The name to verify instead of the URL's host.
     #[must_use]
     pub fn server_name(&self) -> Option<&str> {

@@ -100,6 +100,23 @@ impl MetricsReader {
         Ok(Taken { groups, points, rejected })
     }
 
+    /// Remembers series for at least so many seconds, so that [`MetricsReader::ended`] can tell of them.
+    pub fn remember_for(&mut self, seconds: u32) {
+        self.pages.remember_for(seconds);
+    }
+
+    /// Staleness markers at `time` (nanoseconds since the Unix epoch) for series that were not sent for `after` seconds by now and
+    /// had been, by the same measure, at `before`.
+    pub fn ended(&mut self, (before, now): (u32, u32), after: u32, time: i64) -> Vec<PointGroup> {
+        let marker = |series| Point { series, flags: 0, time, start: 0, value: pipeline::Value::NoRecordedValue };
+        let ended = self.pages.ended(before, now, after).into_iter();
+        let group = |(page, series): (u32, Vec<u32>)| {
+            let (origin, table) = self.pages.table(page)?;
+            Some(PointGroup::new(origin, table, series.into_iter().map(marker).collect()))
+        };
+        ended.filter_map(group).collect()
+    }
+
     /// Series and families that are remembered.
     #[must_use]
     pub fn sizes(&self) -> (usize, usize) {

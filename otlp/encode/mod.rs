@@ -4,36 +4,38 @@
 //! their order. Everything that [`crate::decode`] reads is written.
 //!
 //! Points that travel whole (OTLP, native histograms) are what they were. What came from Prometheus is written as the
-//! OpenTelemetry specification maps it, series by series: unknown types are gauges, info and stateset metrics sums that are
-//! not monotonic. The parts of a classic histogram or summary should have been put together before; those that come
-//! here flat are written under their own names, so that nothing is lost.
+//! OpenTelemetry specification maps it (Prometheus and OpenMetrics compatibility), with the Collector's receiver where that
+//! leaves a choice:
+//!
+//! - unknown types are gauges, info and stateset metrics sums that are not monotonic;
+//! - scraped histograms and summaries are put together ([`classic`]), those without a count dropped; by remote write their series
+//!   may come in different requests, so that they are written under their own names and nothing is lost;
+//! - `_created` is the start time of its counter, histogram or summary;
+//! - `target_info` is attributes of the resource ([`targets`]), and `otel_scope_*` labels are the scope ([`scopes`]);
+//! - gauge histograms, which OTLP does not have, are dropped;
+//! - a staleness marker is the flag that says that there is no value.
 
+mod classic;
+mod scopes;
+mod targets;
 #[cfg(test)]
 mod tests;
+mod tree;
 mod value;
 
-use std::collections::HashMap;
-use std::collections::hash_map::Entry;
-
 use bytes::Bytes;
-use pipeline::{
-    AttributeValue, Exemplar, Family, FamilyKind, MetricBatch, Origin, Part, Point, PointGroup, Resource, Scope,
-    Series, Temporality, Value,
-};
+use pipeline::{FamilyKind, MetricBatch, Part, Series, Temporality, Value};
 
+use self::targets::Targets;
+use self::tree::{Builder, MetricNode, PointNode, ResourceNode, ScopeNode, Tree};
 use crate::attributes;
 use crate::wire::{close, open, put_bytes, put_message, put_number, put_tag};
 
-/// A batch as an `ExportMetricsServiceRequest`.
+/// A batch as an `ExportMetricsServiceRequest`. [`MetricsEncoder`] also says what was dropped, and remembers what targets say of
+/// themselves.
 #[must_use]
 pub fn metrics(batch: &MetricBatch) -> Bytes {
-    let tree = Tree::of(batch);
-    // A point with some attributes of its own takes about 100 bytes.
-    let mut out = Vec::with_capacity(batch.len().saturating_mul(100).min(16 << 20));
-    for resource in &tree.resources {
-        put_message(&mut out, 1, |out| resource.put(out));
-    }
-    out.into()
+    MetricsEncoder::default().encode(batch).body
 }
 
 /// A batch as OTLP/JSON.
@@ -41,6 +43,64 @@ pub fn metrics(batch: &MetricBatch) -> Bytes {
 pub fn metrics_json(batch: &MetricBatch) -> String {
     // What was just encoded can be decoded.
     crate::json::from_protobuf(pipeline::component::Signal::Metrics, &metrics(batch)).unwrap_or_default()
+}
+
+/// Writes the batches of one pipeline. Attributes that a target has told by `target_info` stay with it in later batches.
+#[derive(Debug, Default)]
+pub struct MetricsEncoder {
+    targets: Targets,
+}
+
+/// What a batch came to.
+#[derive(Debug)]
+pub struct Encoded {
+    /// An `ExportMetricsServiceRequest`; empty if nothing is left of the batch.
+    pub body: Bytes,
+    /// Data points in it, of which a histogram is one.
+    pub data_points: usize,
+    /// What OTLP has no place for.
+    pub dropped: Dropped,
+}
+
+/// Samples of Prometheus that cannot be OTLP.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Dropped {
+    /// Of histograms and summaries without a count.
+    pub incomplete: u64,
+    /// Of buckets without a bound, and quantiles without one.
+    pub malformed: u64,
+    /// Of gauge histograms.
+    pub gauge_histograms: u64,
+}
+
+impl Dropped {
+    /// Reasons, as they are counted under, and samples.
+    #[must_use]
+    pub fn by_reason(&self) -> [(&'static str, u64); 3] {
+        [
+            ("incomplete_family", self.incomplete),
+            ("malformed_family", self.malformed),
+            ("gauge_histogram", self.gauge_histograms),
+        ]
+    }
+}
+
+impl MetricsEncoder {
+    /// Writes a batch.
+    pub fn encode(&mut self, batch: &MetricBatch) -> Encoded {
+        for group in batch.groups() {
+            self.targets.note(group);
+        }
+        let tree: Tree<'_> = Builder::build(batch, &self.targets);
+        // A point with some attributes of its own takes about 100 bytes.
+        let mut out = Vec::with_capacity(batch.len().saturating_mul(100).min(16 << 20));
+        for resource in &tree.resources {
+            put_message(&mut out, 1, |out| resource.put(out));
+        }
+        let scopes = tree.resources.iter().flat_map(|resource| &resource.scopes);
+        let data_points = scopes.flat_map(|scope| &scope.metrics).map(|metric| metric.points.len()).sum();
+        Encoded { body: out.into(), data_points, dropped: tree.dropped }
+    }
 }
 
 /// The data of a metric: the kinds of OTLP.
@@ -94,107 +154,6 @@ impl Data {
             Self::ExponentialHistogram(_) => 10,
             Self::Summary => 11,
         }
-    }
-}
-
-/// A batch in the order of OTLP; everything is borrowed from it.
-struct Tree<'a> {
-    resources: Vec<ResourceNode<'a>>,
-}
-
-struct ResourceNode<'a> {
-    resource: &'a Resource,
-    scopes: Vec<ScopeNode<'a>>,
-}
-
-struct ScopeNode<'a> {
-    scope: &'a Scope,
-    metrics: Vec<MetricNode<'a>>,
-}
-
-struct MetricNode<'a> {
-    name: &'a str,
-    family: &'a Family,
-    data: Data,
-    points: Vec<PointNode<'a>>,
-}
-
-struct PointNode<'a> {
-    origin: &'a Origin,
-    series: &'a Series,
-    point: &'a Point,
-    exemplars: Vec<&'a Exemplar>,
-}
-
-/// Where things stand that were met before.
-#[derive(Default)]
-struct Places<'a> {
-    origins: HashMap<*const Origin, (usize, usize)>,
-    resources: HashMap<&'a Resource, usize>,
-    scopes: HashMap<(usize, &'a Scope), usize>,
-    metrics: HashMap<MetricKey<'a>, usize>,
-}
-
-/// Place of the scope, name, family and kind.
-type MetricKey<'a> = ((usize, usize), &'a str, *const Family, Data);
-
-impl<'a> Tree<'a> {
-    fn of(batch: &'a MetricBatch) -> Self {
-        let mut tree = Self { resources: Vec::new() };
-        let mut places = Places::default();
-        for group in batch.groups() {
-            tree.add(group, &mut places);
-        }
-        tree
-    }
-
-    fn add(&mut self, group: &'a PointGroup, places: &mut Places<'a>) {
-        let at = self.place(&group.origin, places);
-        let Some(scope) = self.resources.get_mut(at.0).and_then(|resource| resource.scopes.get_mut(at.1)) else {
-            return;
-        };
-        let mut exemplars: HashMap<u32, Vec<&Exemplar>> = HashMap::new();
-        for exemplar in &group.exemplars {
-            exemplars.entry(exemplar.point).or_default().push(exemplar);
-        }
-        let mut last: Option<(MetricKey<'a>, usize)> = None;
-        for (number, point) in (0u32..).zip(&group.points) {
-            let Some(series) = group.table.get(point.series) else { continue };
-            let name = if series.part == Part::Whole { &*series.family.name } else { &*series.name };
-            let key = (at, name, std::sync::Arc::as_ptr(&series.family), Data::of(series, &point.value));
-            let metric = match last {
-                Some((known, metric)) if known == key => metric,
-                _ => *places.metrics.entry(key).or_insert_with(|| {
-                    let points = Vec::new();
-                    scope.metrics.push(MetricNode { name, family: &series.family, data: key.3, points });
-                    scope.metrics.len() - 1
-                }),
-            };
-            last = Some((key, metric));
-            if let Some(metric) = scope.metrics.get_mut(metric) {
-                let exemplars = exemplars.remove(&number).unwrap_or_default();
-                metric.points.push(PointNode { origin: &group.origin, series, point, exemplars });
-            }
-        }
-    }
-
-    /// The place of an origin's resource and scope.
-    fn place(&mut self, origin: &'a Origin, places: &mut Places<'a>) -> (usize, usize) {
-        let known = match places.origins.entry(std::ptr::from_ref(origin)) {
-            Entry::Occupied(known) => return *known.get(),
-            Entry::Vacant(new) => new,
-        };
-        let at = *places.resources.entry(&origin.resource).or_insert_with(|| {
-            self.resources.push(ResourceNode { resource: &origin.resource, scopes: Vec::new() });
-            self.resources.len() - 1
-        });
-        let scopes = self.resources.get_mut(at).map(|resource| &mut resource.scopes);
-        let scope = *places.scopes.entry((at, &origin.scope)).or_insert_with(|| {
-            let Some(scopes) = scopes else { return 0 };
-            scopes.push(ScopeNode { scope: &origin.scope, metrics: Vec::new() });
-            scopes.len() - 1
-        });
-        *known.insert((at, scope))
     }
 }
 
@@ -252,11 +211,9 @@ impl MetricNode<'_> {
 
 impl PointNode<'_> {
     fn put(&self, data: Data, out: &mut Vec<u8>) {
-        let attributes = |out: &mut Vec<u8>, field| {
-            let part = self.series.part.label().map(|(key, value)| (key, AttributeValue::Str(value)));
-            attributes::put(out, field, self.series.attributes.iter().chain(&self.origin.labels).chain(part));
-        };
-        value::put(data, self.point, &self.exemplars, attributes, out);
+        let Some(point) = self.point() else { return };
+        let attributes = |out: &mut Vec<u8>, field| attributes::put(out, field, self.attributes());
+        value::put(data, point, &self.exemplars, attributes, out);
     }
 }
 

@@ -3,17 +3,22 @@
 
 use std::sync::Arc;
 
-use pipeline::{Attributes, SeriesTable, Source};
+use pipeline::{Attributes, Family, Origin, Point, PointGroup, Resource, Scope, SeriesTable, Source};
 
 use super::*;
 
-fn origin(labels: &[(&str, &str)]) -> Arc<Origin> {
+fn origin(source: Source, labels: &[(&str, &str)]) -> Arc<Origin> {
     let attributes = Attributes::from_pairs([("service.name", "j")]);
     let resource = Resource { attributes, ..Resource::default() };
-    Origin::intern(Source::Scrape, resource, Scope::default(), Attributes::from_pairs(labels.iter().copied()))
+    let scope = Scope { name: "s".into(), ..Scope::default() };
+    Origin::intern(source, resource, scope, Attributes::from_pairs(labels.iter().copied()))
 }
 
 fn written(kind: FamilyKind, parts: &[(&str, Part, Value)]) -> String {
+    written_from(Source::Scrape, kind, parts)
+}
+
+fn written_from(source: Source, kind: FamilyKind, parts: &[(&str, Part, Value)]) -> String {
     let family = Arc::new(Family { name: "f".into(), kind, ..Family::default() });
     let series = |(name, part, _): &(&str, Part, Value)| {
         Series::intern(Arc::clone(&family), (*name).into(), part.clone(), Attributes::default())
@@ -27,7 +32,7 @@ fn written(kind: FamilyKind, parts: &[(&str, Part, Value)]) -> String {
         value: value.clone(),
     };
     let points = (0u32..).zip(parts).map(point).collect();
-    let text = metrics_json(&MetricBatch::new(vec![PointGroup::new(origin(&[("zone", "z")]), table, points)]));
+    let text = metrics_json(&MetricBatch::new(vec![PointGroup::new(origin(source, &[("zone", "z")]), table, points)]));
     let start = text.find("\"metrics\":").unwrap() + 10;
     text.get(start..text.len() - 5)
         .unwrap()
@@ -49,10 +54,10 @@ fn kinds_of_prometheus_become_what_the_specification_says() {
 }
 
 #[test]
-fn flat_parts_keep_their_names_and_labels() {
+fn parts_that_came_by_remote_write_keep_their_names_and_labels() {
     let kind = FamilyKind::Histogram { temporality: Temporality::Cumulative };
     let parts = [("f_bucket", Part::Bucket("0.5".into()), Value::Float(1.0)), ("f_sum", Part::Sum, Value::Float(2.0))];
-    let text = written(kind, &parts);
+    let text = written_from(Source::RemoteWrite, kind, &parts);
     assert!(
         text.contains(r#"{"name":"f_bucket","sum":"#) && text.contains(r#"{"key":"le","value":{"stringValue":"0.5"}}"#),
         "{text}"
@@ -79,7 +84,7 @@ fn groups_of_one_resource_are_put_together() {
     let table = SeriesTable::intern(vec![series]);
     let group = |labels: &[(&str, &str)]| {
         let point = Point { series: 0, flags: 0, time: 1, start: 0, value: Value::Int(1) };
-        PointGroup::new(origin(labels), Arc::clone(&table), vec![point])
+        PointGroup::new(origin(Source::Otlp, labels), Arc::clone(&table), vec![point])
     };
     let batch = MetricBatch::new(vec![group(&[("a", "1")]), group(&[("a", "2")]), group(&[("a", "1")])]);
     let text = metrics_json(&batch);

@@ -89,3 +89,96 @@ fn what_cannot_be_decoded_is_named() {
     put_message(&mut log, 1, |out| put_message(out, 2, |out| put_message(out, 2, |out| put_bytes(out, 5, &deep))));
     assert_eq!(check(Signal::Logs, &log), Err(DecodeError::TooDeep));
 }
+
+/// A request of metrics: for each scope of one resource its metrics, for each metric the field of its data and the number of points.
+fn metrics(scopes: &[Vec<(u32, usize)>]) -> Vec<u8> {
+    let mut out = Vec::new();
+    let mut serial = 0;
+    put_message(&mut out, 1, |out| {
+        put_message(out, 1, |out| put_number(out, 2, 7));
+        for scope in scopes {
+            put_message(out, 2, |out| {
+                put_message(out, 1, |out| put_bytes(out, 1, b"scope"));
+                for (data, points) in scope {
+                    put_message(out, 2, |out| {
+                        put_bytes(out, 1, format!("metric {serial}").as_bytes());
+                        put_message(out, *data, |out| {
+                            for _ in 0..*points {
+                                serial += 1;
+                                put_message(out, 1, |out| wire::put_fixed64(out, 3, serial));
+                            }
+                            put_number(out, 2, 2);
+                        });
+                        put_message(out, 12, |out| put_bytes(out, 1, b"metadata"));
+                    });
+                }
+                put_bytes(out, 3, b"url");
+            });
+        }
+    });
+    out
+}
+
+/// Each point with what is said about it: resource, scope, metric without its points.
+fn points(body: &[u8]) -> Vec<String> {
+    let mut all = Vec::new();
+    for resource in fields(body, 1) {
+        for scope in fields(resource, CHILDREN) {
+            for metric in fields(scope, CHILDREN) {
+                let alone = |point: &[u8]| {
+                    let mut only = without_children(resource);
+                    put_message(&mut only, CHILDREN, |out| {
+                        out.extend_from_slice(&without_children(scope));
+                        put_bytes(out, CHILDREN, point);
+                    });
+                    let mut request = Vec::new();
+                    put_bytes(&mut request, 1, &only);
+                    crate::json::from_protobuf(Signal::Metrics, &request).unwrap()
+                };
+                for data in DATA {
+                    for found in fields(metric, data) {
+                        let count = fields(found, 1).count();
+                        let mut rest = count;
+                        for point in fields(found, 1) {
+                            rest -= 1;
+                            // The metric with this point and no other one.
+                            let mut single = Vec::new();
+                            put_bytes(&mut single, 1, fields(metric, 1).next().unwrap());
+                            put_message(&mut single, data, |out| {
+                                put_bytes(out, 1, point);
+                                put_number(out, 2, 2);
+                            });
+                            put_bytes(&mut single, 12, fields(metric, 12).next().unwrap());
+                            all.push(alone(&single));
+                        }
+                        assert_eq!(rest, 0);
+                    }
+                }
+            }
+        }
+    }
+    all
+}
+
+const DATA: [u32; 5] = [5, 7, 9, 10, 11];
+
+proptest! {
+    #[test]
+    fn pieces_of_metrics_hold_what_the_whole_did(
+        scopes in prop::collection::vec(prop::collection::vec((0usize..5, 0usize..7), 0..4), 0..4),
+        max in 1usize..6,
+    ) {
+        let scopes: Vec<Vec<(u32, usize)>> =
+            scopes.iter().map(|scope| scope.iter().map(|(data, points)| (DATA[*data], *points)).collect()).collect();
+        let body = Bytes::from(metrics(&scopes));
+        let count = check(Signal::Metrics, &body).unwrap();
+        let pieces = split_points(&body, count, max);
+        let mut together = Vec::new();
+        for (at, (piece, points)) in pieces.iter().enumerate() {
+            prop_assert_eq!(check(Signal::Metrics, piece).unwrap(), *points);
+            prop_assert!(*points == max || (at == pieces.len() - 1 && *points <= max), "{} of {}", points, max);
+            together.extend_from_slice(piece);
+        }
+        prop_assert_eq!(points(&together), points(&body));
+    }
+}

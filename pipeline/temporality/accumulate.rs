@@ -68,30 +68,18 @@ impl Accumulator {
 
     /// Whether there may be a delta among these points. Costs a look at the table.
     pub fn concerns(&mut self, group: &PointGroup) -> bool {
-        self.tables.table(&group.table, any).is_some()
+        self.tables.table(&group.table, delta).is_some()
     }
 
     /// Makes the delta points of a group cumulative, in their places. Those that are refused are taken out, after `refused`
     /// was told of each. Values that are not recorded stay what they are.
-    pub fn accumulate(&mut self, group: &mut PointGroup, now: Instant, refused: impl FnMut(Refused, &Point)) {
-        self.accumulate_where(group, now, any, refused);
-    }
-
-    /// The same for the families that `concerned` chooses. The choice has to follow from the family, and be the same each time.
-    pub fn accumulate_where(
-        &mut self,
-        group: &mut PointGroup,
-        now: Instant,
-        concerned: impl Fn(&Family) -> bool,
-        mut refused: impl FnMut(Refused, &Point),
-    ) {
-        let chosen = |family: &Family| is_delta(family.kind) && concerned(family);
-        let Some(cumulative) = self.tables.table(&group.table, chosen) else { return };
+    pub fn accumulate(&mut self, group: &mut PointGroup, now: Instant, mut refused: impl FnMut(Refused, &Point)) {
+        let Some(cumulative) = self.tables.table(&group.table, delta) else { return };
         let table = std::mem::replace(&mut group.table, std::sync::Arc::clone(cumulative));
         let origin = std::sync::Arc::clone(&group.origin);
         let streams = &mut self.streams;
         group.retain_mut(|point| {
-            let Some(series) = table.get(point.series).filter(|series| chosen(&series.family)) else {
+            let Some(series) = table.get(point.series).filter(|series| delta(&series.family)) else {
                 return true;
             };
             if point.value == Value::NoRecordedValue {
@@ -113,7 +101,7 @@ impl Accumulator {
     }
 }
 
-fn any(family: &Family) -> bool {
+fn delta(family: &Family) -> bool {
     is_delta(family.kind)
 }
 

@@ -3,7 +3,7 @@
 //! A table in which all deltas are cumulative has the same series at the same places, so that points keep their indices. It is
 //! made once for each table and found again by its slot.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use crate::intern::Slot;
@@ -37,12 +37,14 @@ pub fn with_temporality(kind: FamilyKind, temporality: Temporality) -> FamilyKin
     }
 }
 
-/// Remembers tables told with another temporality. As long as the most tables that were alive at once.
+/// Remembers tables and series told with another temporality, as long as the most of them that were alive at once.
 #[derive(Debug)]
 pub struct Retold {
     to: Temporality,
     /// By the slot of the table that came; none if it is nothing to be told anew.
     tables: Vec<Option<(Slot, Option<Arc<SeriesTable>>)>>,
+    /// By the slot of the series that came: tables grow by a few series at a time.
+    series: Vec<Option<(Slot, Arc<Series>)>>,
     /// One copy of each family that was made.
     families: HashSet<Arc<Family>>,
     /// When families that nothing uses are let go: when there are this many.
@@ -56,8 +58,8 @@ impl Retold {
     /// Tells families with this temporality.
     #[must_use]
     pub fn to(temporality: Temporality) -> Self {
-        let (tables, families) = (Vec::new(), HashSet::new());
-        Self { to: temporality, tables, families, families_swept_at: FEW_FAMILIES }
+        let (tables, series, families) = (Vec::new(), Vec::new(), HashSet::new());
+        Self { to: temporality, tables, series, families, families_swept_at: FEW_FAMILIES }
     }
 
     /// The table with those families told anew that `concerned` chooses, at the same places; none if there are none in it.
@@ -87,21 +89,35 @@ impl Retold {
         if !table.as_slice().iter().any(|series| concerned(&series.family)) {
             return None;
         }
-        let mut families: HashMap<*const Family, Option<Arc<Family>>> = HashMap::new();
-        let mut tell = |series: &Arc<Series>| {
-            let family = families
-                .entry(Arc::as_ptr(&series.family))
-                .or_insert_with(|| concerned(&series.family).then(|| self.family(&series.family)));
-            let Some(family) = family else { return Arc::clone(series) };
-            let (name, part) = (Arc::clone(&series.name), series.part.clone());
-            Series::intern(Arc::clone(family), name, part, series.attributes.clone())
-        };
-        let told = SeriesTable::intern(table.as_slice().iter().map(&mut tell).collect());
+        let told = table.as_slice().iter().map(|series| match concerned(&series.family) {
+            true => self.series(series),
+            false => Arc::clone(series),
+        });
+        let told = SeriesTable::intern(told.collect());
         if self.families.len() >= self.families_swept_at {
             self.families.retain(|family| Arc::strong_count(family) > 1);
             self.families_swept_at = (2 * self.families.len()).max(FEW_FAMILIES);
         }
         Some(told)
+    }
+
+    fn series(&mut self, series: &Arc<Series>) -> Arc<Series> {
+        let (slot, index) = (series.slot(), series.slot().id as usize);
+        if let Some(Some((of, told))) = self.series.get(index)
+            && *of == slot
+        {
+            return Arc::clone(told);
+        }
+        let family = self.family(&series.family);
+        let (name, part) = (Arc::clone(&series.name), series.part.clone());
+        let told = Series::intern(family, name, part, series.attributes.clone());
+        if self.series.len() <= index {
+            self.series.resize_with(index + 1, || None);
+        }
+        if let Some(place) = self.series.get_mut(index) {
+            *place = Some((slot, Arc::clone(&told)));
+        }
+        told
     }
 
     fn family(&mut self, family: &Family) -> Arc<Family> {

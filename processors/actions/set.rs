@@ -81,7 +81,8 @@ impl<'a> AttributeSet<'a> {
         let mut entries = other.entries;
         entries.clear();
         // Nothing is left, so nothing is converted; the allocation is all that is handed over.
-        Self { entries: entries.into_iter().filter_map(|_| None).collect(), changed: false }
+        let anew = |_| Entry { key: Cow::Borrowed(""), state: State::Opaque };
+        Self { entries: entries.into_iter().map(anew).collect(), changed: false }
     }
 
     /// Adds an attribute that is there.

@@ -183,6 +183,26 @@ async fn points_of_several_clients_are_told_apart() {
     assert_eq!(found, expected);
 }
 
+proptest::proptest! {
+    /// Whatever is sent, what comes out can be read if what came in could, and has as many items.
+    #[test]
+    fn any_bytes_are_survived(body in proptest::collection::vec(0u8..24, 0..200), logs: bool) {
+        let signal = if logs { Signal::Logs } else { Signal::Traces };
+        let yaml = node("actions: [{key: a, value: b, action: upsert}, {pattern: '.', action: hash}]\n\
+                         exclude: {match_type: regexp, attributes: [{key: x, value: y}]}");
+        let config = super::Config::read(&yaml).unwrap();
+        let mut editor = super::AttributesEditor {
+            actions: Arc::new(config.actions),
+            matching: Arc::new(config.matching),
+            wire: crate::actions::WireEditor::default(),
+        };
+        let edited = crate::editing::Editor::edit(&mut editor, signal, &body, None);
+        if let (Ok(items), Some(edited)) = (otlp::request::check(signal, &body), edited) {
+            proptest::prop_assert_eq!(otlp::request::check(signal, &edited), Ok(items));
+        }
+    }
+}
+
 #[test]
 fn configurations_are_checked() {
     assert_eq!(problems(&FACTORY, "{}"), ["missing required field \"actions\""]);

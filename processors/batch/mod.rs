@@ -35,7 +35,7 @@ mod pending;
 mod tests;
 
 use self::config::Config;
-use self::lanes::{Lane, Lanes};
+use self::lanes::Lanes;
 use self::metrics::{BatchMetrics, Trigger};
 use self::pending::Pending;
 use crate::outlet::{ItemMetrics, Outlet, OutletMetrics};

@@ -1,7 +1,7 @@
 //! Items that wait for company, and how they are put together and cut.
 
 use super::messages;
-use pipeline::{AckOutcome, Acks, Batch, Exemplar, MetricBatch, PointGroup};
+use pipeline::{AckOutcome, Acks, Batch, Exemplar, MetricBatch, Part, PointGroup, Source};
 use std::sync::Arc;
 
 /// Groups of up to this many points become part of an adjacent one of the same series. To move the points of larger
@@ -134,10 +134,14 @@ fn cut_metrics(batches: Vec<MetricBatch>, max: usize) -> Vec<MetricBatch> {
         let (groups, acks) = batch.into_parts();
         let mut in_piece = false;
         for group in groups {
-            for part in split(group, max - piece.points, max) {
-                if piece.points == max {
+            let lengths = cut_lengths(&group, max.saturating_sub(piece.points), max);
+            for (number, part) in split(group, &lengths).into_iter().enumerate() {
+                if (number > 0 || part.points.is_empty()) && piece.points > 0 {
                     done.push(std::mem::take(&mut piece).finish());
                     in_piece = false;
+                }
+                if part.points.is_empty() {
+                    continue;
                 }
                 if !in_piece {
                     piece.acks.merge(acks.clone());
@@ -155,40 +159,66 @@ fn cut_metrics(batches: Vec<MetricBatch>, max: usize) -> Vec<MetricBatch> {
     done
 }
 
-/// Cuts a group into parts: `first` points (none if 0), then `max` each, then the rest.
-fn split(mut group: PointGroup, first: usize, max: usize) -> Vec<PointGroup> {
-    if group.points.is_empty() {
-        return Vec::new();
+/// Where a group is cut: how many points still go to the piece in the making, of which `room` is left, and how many to each of
+/// those after it.
+///
+/// The samples of one scraped histogram or summary are not torn apart, since those who need it whole could not put it together
+/// again; a piece ends before it, and one that is larger than a piece makes the piece larger. Where points travel whole, as
+/// OTLP has them, each is one point.
+fn cut_lengths(group: &PointGroup, room: usize, max: usize) -> Vec<usize> {
+    let len = group.points.len();
+    let mut lengths = Vec::new();
+    let (mut start, mut room) = (0, room);
+    while len - start > room {
+        let mut end = start + room;
+        if end > 0 && room > 0 {
+            end = (start + 1..=end).rev().find(|at| !together(group, *at)).unwrap_or(start);
+        }
+        if end == start && (room == max || !lengths.is_empty()) {
+            // It does not fit an empty piece either.
+            end = (start + max + 1..len).find(|at| !together(group, *at)).unwrap_or(len);
+        }
+        lengths.push(end - start);
+        (start, room) = (end, max);
     }
-    let first = if first == 0 { max } else { first };
-    if group.points.len() <= first {
+    if start < len {
+        lengths.push(len - start);
+    }
+    lengths
+}
+
+/// Whether the point at `at` belongs to the same histogram or summary as the one before it.
+fn together(group: &PointGroup, at: usize) -> bool {
+    if group.origin.source != Source::Scrape {
+        return false;
+    }
+    let (Some(before), Some(point)) = (at.checked_sub(1).and_then(|at| group.points.get(at)), group.points.get(at))
+    else {
+        return false;
+    };
+    let (Some(a), Some(b)) = (group.table.get(before.series), group.table.get(point.series)) else { return false };
+    a.part != Part::Whole
+        && b.part != Part::Whole
+        && before.time == point.time
+        && a.attributes == b.attributes
+        && (Arc::ptr_eq(&a.family, &b.family) || a.family == b.family)
+}
+
+/// Cuts a group into parts of these lengths.
+fn split(mut group: PointGroup, lengths: &[usize]) -> Vec<PointGroup> {
+    if lengths.len() == 1 {
         return vec![group];
     }
-    let parts = 1 + (group.points.len() - first).div_ceil(max);
-    let mut exemplars = vec![Vec::new(); parts];
-    for mut exemplar in std::mem::take(&mut group.exemplars) {
-        let at = exemplar.point as usize;
-        let part = if at < first { 0 } else { 1 + (at - first) / max };
-        if part > 0 {
-            exemplar.point = ((at - first) % max) as u32;
-        }
-        if let Some(list) = exemplars.get_mut(part) {
-            list.push(exemplar);
-        }
-    }
     // From the back, so that every point is moved once however many parts there are.
-    let mut out = Vec::with_capacity(parts);
-    for part in (0..parts).rev() {
-        let points = match part {
-            0 => std::mem::take(&mut group.points),
-            _ => group.points.split_off(first + (part - 1) * max),
-        };
-        out.push(PointGroup {
-            origin: Arc::clone(&group.origin),
-            table: Arc::clone(&group.table),
-            points,
-            exemplars: exemplars.pop().unwrap_or_default(),
-        });
+    let mut out = Vec::with_capacity(lengths.len());
+    let mut start = group.points.len();
+    for length in lengths.iter().rev() {
+        start = start.saturating_sub(*length);
+        let points = group.points.split_off(start);
+        let own = group.exemplars.extract_if(.., |exemplar| exemplar.point as usize >= start);
+        let exemplars = own.map(|exemplar| Exemplar { point: exemplar.point - start as u32, ..exemplar }).collect();
+        let (origin, table) = (Arc::clone(&group.origin), Arc::clone(&group.table));
+        out.push(PointGroup { origin, table, points, exemplars });
     }
     out.reverse();
     out

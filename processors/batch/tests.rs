@@ -4,7 +4,10 @@ use super::FACTORY;
 use super::pending::Pending;
 use crate::testing::{Running, build, context, exemplar, group, origin, point, problems, table};
 use pipeline::component::Signal;
-use pipeline::{Ack, AckOutcome, Acks, Batch, MessageBatch, MetricBatch, Origin, PointGroup, SeriesTable};
+use pipeline::{
+    Ack, AckOutcome, Acks, Attributes, Batch, Family, FamilyKind, MessageBatch, MetricBatch, Origin, Part, PointGroup,
+    Series, SeriesTable, Source, Temporality,
+};
 use proptest::prelude::*;
 use std::sync::Arc;
 use std::time::Duration;
@@ -185,6 +188,44 @@ fn messages_that_fit_together_are_put_one_behind_the_other() {
     let [Batch::Messages(batch)] = out.as_slice() else { panic!("one batch") };
     let expected: Vec<u8> = logs(2).body.iter().chain(logs(3).body.iter()).copied().collect();
     assert_eq!((batch.items, batch.body.as_ref()), (5, expected.as_slice()));
+}
+
+/// Points of a page: a gauge, then histograms of six series each.
+fn page(source: Source, histograms: u32) -> MetricBatch {
+    let origin = Origin::intern(source, Default::default(), Default::default(), Default::default());
+    let family = |name: &str, kind| Arc::new(Family { name: name.into(), kind, ..Family::default() });
+    let gauge = family("g", FamilyKind::Gauge);
+    let mut series = vec![Series::intern(gauge, "g".into(), Part::Whole, Default::default())];
+    let kind = FamilyKind::Histogram { temporality: Temporality::Cumulative };
+    let histogram = family("h", kind);
+    for number in 0..histograms {
+        let buckets = ["1", "2", "5", "+Inf"].map(|bound| Part::Bucket(bound.into()));
+        for part in buckets.into_iter().chain([Part::Sum, Part::Count]) {
+            let attributes = Attributes::from_pairs([("n", number.to_string().as_str())]);
+            let name = format!("h{}", part.suffix()).into();
+            series.push(Series::intern(Arc::clone(&histogram), name, part, attributes));
+        }
+    }
+    let points = (0..series.len() as u32).map(|series| point(series, 1)).collect();
+    MetricBatch::new(vec![PointGroup::new(origin, SeriesTable::intern(series), points)])
+}
+
+#[test]
+fn a_scraped_histogram_is_not_torn_apart() {
+    let sizes = |source, max| -> Vec<usize> {
+        let mut pending = Pending::new(max);
+        pending.push(page(source, 3).into());
+        pending.push(page(source, 1).into());
+        let sizes: Vec<usize> = pending.take_all().iter().map(Batch::len).collect();
+        assert_eq!(sizes.iter().sum::<usize>(), 26);
+        sizes
+    };
+    assert_eq!(sizes(Source::Scrape, 8), [7, 6, 7, 6]);
+    assert_eq!(sizes(Source::Scrape, 7), [7, 6, 7, 6]);
+    assert_eq!(sizes(Source::Scrape, 14), [13, 13]);
+    assert_eq!(sizes(Source::Scrape, 4), [1, 6, 6, 6, 1, 6], "what does not fit is larger than the rest");
+    assert_eq!(sizes(Source::Scrape, 26), [26]);
+    assert_eq!(sizes(Source::RemoteWrite, 8), [8, 8, 8, 2], "their parts come apart anyway");
 }
 
 #[test]

@@ -8,10 +8,21 @@ use pipeline::telemetry::{Counter, Gauge, Telemetry};
 
 #[derive(Debug)]
 pub(super) struct CumulativeMetrics {
-    converted: [Counter; 3],
-    /// Counters of the Collector, where it has one, and ours.
-    dropped: Box<[(Outcome, Option<[Counter; 3]>, Counter)]>,
+    converted: ByType,
+    dropped: Box<[Dropped]>,
     tracked: Gauge,
+}
+
+/// A counter for each type of metric.
+type ByType = [Counter; 3];
+
+/// The counters of one outcome.
+#[derive(Debug)]
+struct Dropped {
+    outcome: Outcome,
+    /// The Collector's, where it has one.
+    upstream: Option<ByType>,
+    ours: Counter,
 }
 
 /// What is dropped, under which reason it is counted, and the Collector's reason for it.
@@ -30,7 +41,7 @@ impl CumulativeMetrics {
         let telemetry = &context.telemetry;
         let dropped = DROPPED.map(|(outcome, reason, upstream)| {
             let upstream = upstream.map(|reason| by_type(telemetry, &id, Some(reason)));
-            (outcome, upstream, dropped(telemetry, Signal::Metrics, &id, reason))
+            Dropped { outcome, upstream, ours: dropped(telemetry, Signal::Metrics, &id, reason) }
         });
         Self {
             converted: by_type(telemetry, &id, None),
@@ -44,14 +55,14 @@ impl CumulativeMetrics {
     }
 
     pub(super) fn count(&self, kind: MetricType, outcome: Outcome) {
-        let of = |counters: &[Counter; 3]| {
+        let of = |counters: &ByType| {
             counters.iter().zip(MetricType::ALL).filter(|(_, of)| *of == kind).for_each(|(c, _)| c.inc())
         };
         if outcome == Outcome::Converted {
             of(&self.converted);
-        } else if let Some((_, upstream, ours)) = self.dropped.iter().find(|(known, ..)| *known == outcome) {
-            upstream.iter().for_each(of);
-            ours.inc();
+        } else if let Some(dropped) = self.dropped.iter().find(|dropped| dropped.outcome == outcome) {
+            dropped.upstream.iter().for_each(of);
+            dropped.ours.inc();
         }
     }
 
@@ -61,7 +72,7 @@ impl CumulativeMetrics {
 }
 
 /// The Collector's counter for each type of metric: of points that were converted, or were dropped for a reason.
-fn by_type(telemetry: &Telemetry, id: &str, reason: Option<&str>) -> [Counter; 3] {
+fn by_type(telemetry: &Telemetry, id: &str, reason: Option<&str>) -> ByType {
     MetricType::ALL.map(|kind| {
         let labels = [("processor", id), ("metric_type", kind.name())];
         match reason {

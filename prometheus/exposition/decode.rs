@@ -58,8 +58,8 @@ impl SeriesParts {
             let is_bound = (kind == MetricKind::Histogram && name == BUCKET_LABEL)
                 || (kind == MetricKind::Summary && name == QUANTILE_LABEL);
             match is_bound.then(|| parse_label_float(&value)).flatten() {
-                Some(bound) => labels.insert(&name, &format_openmetrics_float(bound)),
-                None => labels.insert(&name, &value),
+                Some(bound) => labels.expose(&name, &format_openmetrics_float(bound)),
+                None => labels.expose(&name, &value),
             }
         }
         Ok(())

@@ -35,8 +35,11 @@ pub enum Names {
     Legacy,
 }
 
+/// Name and value of a label as they are written.
+type WrittenLabel<'t> = (Cow<'t, [u8]>, Cow<'t, [u8]>);
+
 impl Names {
-    fn apply<'t>(self, labels: &[LabelBytes<'t>]) -> Vec<(Cow<'t, [u8]>, Cow<'t, [u8]>)> {
+    fn apply<'t>(self, labels: &[LabelBytes<'t>]) -> Vec<WrittenLabel<'t>> {
         let mut all: Vec<_> = labels
             .iter()
             .map(|&(name, value)| match self {
@@ -254,7 +257,7 @@ fn put_v2(out: &mut Vec<u8>, symbols: &mut v2::Symbols, series: &TimeSeries<'_>)
 }
 
 /// A histogram with listed bounds as the series that a classic histogram has.
-fn put_classic(out: &mut Vec<u8>, labels: &[(Cow<'_, [u8]>, Cow<'_, [u8]>)], histogram: &NativeHistogram) {
+fn put_classic(out: &mut Vec<u8>, labels: &[WrittenLabel<'_>], histogram: &NativeHistogram) {
     let time = TimestampField::new(histogram.timestamp_ms);
     let stale = histogram.sum.to_bits() == STALE_NAN_BITS;
     let mut put = |suffix: &str, le: Option<&str>, value: f64| {

@@ -10,9 +10,11 @@ use snap::raw::{Decoder, Encoder, decompress_len, max_compress_len};
 use super::wire::encode::{put_varint, varint_len};
 
 mod elements;
+mod prepared;
 
 pub use elements::Elements;
 use elements::Pending;
+pub use prepared::{Prepared, Preparing};
 
 /// Size of a piece. The format's reference encoder compresses 64 KiB at a time and lets no copy reach
 /// outside, which is what allows pieces to be joined.

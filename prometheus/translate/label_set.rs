@@ -40,6 +40,9 @@ pub struct LabelRules {
     pub resource_to_telemetry: bool,
     /// Of those, leave out the ones that [`is_identifying`] names.
     pub exclude_service_attributes: bool,
+    /// Resource attributes by name that become labels of every series that does not have them (Prometheus'
+    /// `promote_resource_attributes`).
+    pub promoted: Vec<String>,
 }
 
 /// The instrumentation scope that a data point belongs to.
@@ -56,7 +59,8 @@ pub struct ScopeInfo<'a> {
 }
 
 /// The labels of a series, sorted by name. `extras` (`__name__`, `le`, `quantile`) win over everything,
-/// then the scope, then `job` and `instance`, then the point's attributes; external labels only fill gaps.
+/// then the scope, then `job` and `instance`, then the point's attributes; promoted resource
+/// attributes and external labels only fill gaps.
 ///
 /// Attributes whose keys become the same name are joined by `;` in the order of their keys.
 ///
@@ -76,6 +80,9 @@ pub fn label_set<'a>(
     }
     let mut labels = LabelMap { namer: rules.namer, map: BTreeMap::new() };
     labels.join_attributes(point)?;
+    if !rules.promoted.is_empty() {
+        labels.promote(&rules.promoted, resource.clone())?;
+    }
     labels.identify(&Identity::of(resource));
     labels.fill_gaps(&rules.external_labels);
     if !rules.disable_scope_info {
@@ -208,6 +215,22 @@ impl LabelMap {
                 }
                 None => self.set(&name, value),
             }
+        }
+        Ok(())
+    }
+
+    /// Adds those attributes of a resource that are to be promoted, where there is no label of that name.
+    fn promote<'a>(
+        &mut self,
+        promoted: &[String],
+        resource: impl IntoIterator<Item = (&'a str, &'a str)>,
+    ) -> Result<(), NameError> {
+        for (key, value) in resource {
+            if value.is_empty() || !promoted.iter().any(|name| name == key) {
+                continue;
+            }
+            let name = self.name(key)?.into_owned();
+            self.map.entry(name).or_insert_with(|| value.to_owned());
         }
         Ok(())
     }

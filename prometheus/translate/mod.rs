@@ -5,6 +5,7 @@
 //! units, labels) and of the Collector's remote-write translator ([`label_set`], [`target_info`]).
 
 mod attribute_text;
+mod exemplar_id;
 mod label_name;
 pub mod label_set;
 mod metric_name;
@@ -16,6 +17,7 @@ mod unit;
 mod tests;
 
 pub use attribute_text::{attribute_text, attribute_texts, text_pairs};
+pub use exemplar_id::{ExemplarLabel, exemplar_label};
 pub use label_name::LabelNamer;
 pub use metric_name::{MetricNamer, NamedKind, trim_prometheus_suffixes};
 pub use strategy::{InvalidStrategy, NameError, TranslationStrategy};

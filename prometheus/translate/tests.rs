@@ -165,6 +165,74 @@ fn unit_tables_are_complete() {
 }
 
 #[test]
+fn ids_of_exemplars_are_read_as_observed() {
+    let hex = |id: &[u8]| id.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+    for row in rows("vectors/exemplar_id_decode.json", "cases") {
+        let mut labels = map(&row["labels"]);
+        for key in ["trace_id", "span_id"] {
+            if let Some(value) = row[key].as_str() {
+                labels.insert(key.to_owned(), value.to_owned());
+            }
+        }
+        let (mut trace, mut span, mut filtered) = (None, None, BTreeMap::new());
+        for (name, value) in &labels {
+            for name in [name.clone(), name.to_ascii_uppercase()] {
+                match exemplar_label(&name, value) {
+                    ExemplarLabel::TraceId(id) => trace = Some(hex(&id)),
+                    ExemplarLabel::SpanId(id) => span = Some(hex(&id)),
+                    ExemplarLabel::Empty => {}
+                    ExemplarLabel::Other => drop(filtered.insert(name.to_ascii_lowercase(), value.clone())),
+                }
+            }
+        }
+        assert_eq!(trace.as_deref(), row["expected_trace"].as_str(), "{row}");
+        assert_eq!(span.as_deref(), row["expected_span"].as_str(), "{row}");
+        assert_eq!(filtered, map(&row["filtered"]), "{row}");
+    }
+}
+
+#[test]
+fn label_names_of_the_older_translator_come_out_of_the_same_rules() {
+    for row in rows("vectors/contrib_legacy_labels.json", "cases") {
+        let underscore_sanitization = !flag(&row, "permissive_gate");
+        let namer = LabelNamer { utf8: false, underscore_sanitization, preserve_multiple_underscores: true };
+        match text(&row, "label") {
+            // The newer translator has no name for a label without one.
+            "" => assert!(namer.build("").is_err(), "{row}"),
+            label => assert_eq!(namer.build(label).unwrap(), text(&row, "expected"), "{row}"),
+        }
+    }
+    let strategy = TranslationStrategy::UnderscoreEscapingWithoutSuffixes;
+    let namer = MetricNamer { namespace: String::new(), strategy };
+    for row in rows("vectors/contrib_legacy_labels.json", "clean_up_string") {
+        match text(&row, "expected") {
+            "" => assert!(namer.build(text(&row, "input"), "", NamedKind::Gauge).is_err(), "{row}"),
+            // The newer translator keeps names from beginning with a digit.
+            expected if expected.starts_with(|c: char| c.is_ascii_digit()) => {
+                let found = namer.build(text(&row, "input"), "", NamedKind::Gauge).unwrap();
+                assert_eq!(found, format!("_{expected}"), "{row}");
+            }
+            expected => {
+                assert_eq!(namer.build(text(&row, "input"), "", NamedKind::Gauge).unwrap(), expected, "{row}");
+            }
+        }
+    }
+}
+
+#[test]
+fn promoted_resource_attributes_fill_gaps_only() {
+    let promoted = ["cloud.region", "a", "service.name", "job", "empty"].map(str::to_owned).into();
+    let rules = LabelRules { promoted, disable_scope_info: true, ..default_rules() };
+    let resource = [("service.name", "api"), ("cloud.region", "eu"), ("a", "resource"), ("b", "no"), ("empty", "")];
+    let attributes = [("a", "point")];
+    let found = label_set(&rules, resource, &ScopeInfo::default(), attributes, [("__name__", "m")]).unwrap();
+    let expected = [("__name__", "m"), ("a", "point"), ("cloud_region", "eu"), ("job", "api"), ("service_name", "api")];
+    assert_eq!(found, strings(expected));
+    let rules = LabelRules { promoted: vec!["____".to_owned()], ..rules };
+    assert!(label_set(&rules, [("____", "v")], &ScopeInfo::default(), [], []).is_err());
+}
+
+#[test]
 fn suffixes_of_scraped_names_are_trimmed() {
     for row in rows("vectors/trim_prom_suffixes.json", "cases") {
         let kind = match text(&row, "type") {

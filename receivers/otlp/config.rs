@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use net::auth::Authenticators;
 use net::server::{GrpcServerConfig, HttpServerError, HttpServerSettings};
-use pipeline::config::{ConfigErrors, Node, Section, decode};
+use pipeline::config::{ConfigErrors, GoDuration, Node, Section, decode};
 use serde::Deserialize;
 
 use crate::acknowledge::Acknowledge;
@@ -27,6 +27,9 @@ pub struct OtlpConfig {
     /// When a request is answered: `accepted` (default) once the pipelines have taken what is in it, `durable` once it
     /// is delivered or on disk.
     pub acknowledge: Acknowledge,
+    /// After how long without a point a series is marked as stale, so that queries do not show its last value any more. Default
+    /// 0s: never, as in the ADOT Collector. At least 1s; longer than the interval at which clients send. Ours.
+    pub mark_stale_after: Option<GoDuration>,
 }
 
 /// The `protocols` block.
@@ -65,7 +68,16 @@ impl OtlpConfig {
             let message = "must specify at least one protocol when using the OTLP receiver";
             errors.push(node.error_at("", "protocols", message));
         }
+        if config.mark_stale_after().is_some_and(|after| after < Duration::from_secs(1)) {
+            let message = "must be 0s (never), or at least 1s and longer than the interval at which clients send";
+            errors.push(node.error_at("", "mark_stale_after", message));
+        }
         errors.into_result(config)
+    }
+
+    /// After how long without a point a series is marked as stale, if at all.
+    pub fn mark_stale_after(&self) -> Option<Duration> {
+        self.mark_stale_after.map(GoDuration::to_std).filter(|after| !after.is_zero())
     }
 
     /// What the HTTP server is built from; certificates are read.

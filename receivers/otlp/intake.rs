@@ -139,6 +139,16 @@ impl Intake {
         }
     }
 
+    /// What reads requests, which whoever marks ended series asks.
+    pub(super) fn reader(&self) -> &RequestReader {
+        &self.reader
+    }
+
+    /// Where everything goes, once the receiver runs.
+    pub(super) fn output(&self) -> Option<&Output> {
+        self.output.get()
+    }
+
     fn report(&self, what: &'static str, signal: Signal, why: &str) {
         let mut reported = self.reported.lock();
         if reported.is_none_or(|last| last.elapsed() >= REPORT_EVERY) {

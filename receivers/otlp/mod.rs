@@ -17,6 +17,7 @@ mod config;
 mod grpc;
 mod http;
 mod intake;
+mod stale;
 #[cfg(test)]
 mod tests;
 
@@ -33,6 +34,7 @@ use pipeline::config::{ConfigErrors, Node};
 use self::grpc::GrpcHandler;
 use self::http::HttpHandler;
 use self::intake::Intake;
+use self::stale::StaleMarking;
 
 pub use self::config::{DEFAULT_GRPC_ENDPOINT, DEFAULT_HTTP_ENDPOINT, OtlpConfig, OtlpHttpConfig};
 
@@ -71,6 +73,8 @@ struct Protocol {
 struct OtlpReceiver {
     intake: Arc<Intake>,
     protocols: Vec<Protocol>,
+    /// Marks series that have ended, if that is wanted.
+    marking: Option<StaleMarking>,
 }
 
 impl OtlpReceiver {
@@ -79,6 +83,7 @@ impl OtlpReceiver {
         let config = OtlpConfig::read(node).map_err(|errors| failed(&errors))?;
         let authenticators = Authenticators::of(&context.shared);
         let intake = Arc::new(Intake::new(context, config.acknowledge));
+        let marking = config.mark_stale_after().map(|after| StaleMarking::new(after, &intake, context));
         let mut protocols = Vec::new();
         if let Some(grpc) = &config.protocols.grpc.0 {
             let settings = config.grpc_settings(grpc, &authenticators).map_err(|error| failed(&error))?;
@@ -90,7 +95,7 @@ impl OtlpReceiver {
             let handler = Arc::new(HttpHandler::new(Arc::clone(&intake), http, context));
             protocols.push(Protocol { name: "http", settings: Some(settings), handler, server: None });
         }
-        Ok(Self { intake, protocols })
+        Ok(Self { intake, protocols, marking })
     }
 
     /// Opens all sockets; their addresses in the order of the protocols.
@@ -129,8 +134,15 @@ impl Receiver for OtlpReceiver {
         }
         let mut deadline = context.stop.clone();
         let served = async { while serving.join_next().await.is_some() {} };
+        let marking = async {
+            match self.marking.take() {
+                Some(marking) => marking.run().await,
+                None => std::future::pending().await,
+            }
+        };
         tokio::select! {
             () = served => {}
+            () = marking => {}
             () = deadline.deadline_passed() => {
                 tracing::warn!("OTLP requests are cut off by the deadline for stopping; their senders will repeat them.");
             }

@@ -17,7 +17,9 @@
 //! reading waits.
 
 mod config;
+mod deliver;
 mod mark;
+mod metrics;
 mod offsets;
 mod progress;
 mod tail;
@@ -26,39 +28,28 @@ mod tails;
 mod tests;
 
 use async_trait::async_trait;
-use otlp::json::signal_of;
+use pipeline::Output;
 use pipeline::component::{Build, BuildContext, ComponentError, Factory, Receiver, ReceiverContext, Signal, Stability};
 use pipeline::config::{ConfigErrors, Node};
 use pipeline::stop::Stop;
-use pipeline::telemetry::{Counter, Gauge, Telemetry};
-use pipeline::{Ack, AckOutcome, Acks, Batch, Output, SendError};
 use std::collections::VecDeque;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::oneshot;
 use tokio::time::{MissedTickBehavior, interval, sleep};
 use wal::Storage;
 
 use self::config::Config;
+use self::metrics::FileMetrics;
 use self::offsets::Offsets;
 use self::progress::Progress;
-use self::tail::{Found, Line};
 use self::tails::{Look, Tails};
-use crate::otlp_requests::{Decoded, Encoding, RequestReader, TransportMetrics};
+use crate::otlp_requests::RequestReader;
 
-/// Requests that are under way at once, where it is kept what was delivered: with the usual batches some ten thousand
-/// items, enough to keep exporters busy.
-const MAX_IN_FLIGHT: usize = 64;
-/// How long to wait before a pipeline that refuses data is asked again: some checks of the memory limiter.
-const RETRY_AFTER: Duration = Duration::from_secs(1);
 /// How often it is looked whether something was delivered, while that is waited for.
 const SETTLE_EVERY: Duration = Duration::from_millis(20);
 /// How long the end waits for what is under way to be delivered. What is not is read again after a restart.
 const SETTLE_AT_END: Duration = Duration::from_secs(5);
-
-/// A line that takes more than a few milliseconds to read is read where blocking is allowed.
-const LONG_LINE: usize = 1 << 20;
 
 /// What the program's table of components lists.
 pub const FACTORY: Factory = Factory {
@@ -84,11 +75,11 @@ struct FileReceiver {
     id: String,
     config: Config,
     requests: Arc<RequestReader>,
-    metrics: TransportMetrics,
-    ignored: Counter,
-    open: Gauge,
+    metrics: FileMetrics,
     offsets: Option<Offsets>,
     progress: Progress,
+    /// Whether something has happened since it was kept how far files were delivered.
+    changed: bool,
 }
 
 impl FileReceiver {
@@ -107,37 +98,15 @@ impl FileReceiver {
                 Some(Offsets::new(&found, &context.id))
             }
         };
-        let Telemetries { ignored, open } = Telemetries::new(&context.telemetry, &id);
         Ok(Self {
             requests: Arc::new(RequestReader::new(&context.telemetry, &id)),
-            metrics: TransportMetrics::new(&context.telemetry, &id, "file"),
-            ignored,
-            open,
+            metrics: FileMetrics::new(&context.telemetry, &id),
             id,
             config,
             offsets,
             progress: Progress::default(),
+            changed: true,
         })
-    }
-}
-
-/// What only this receiver counts.
-struct Telemetries {
-    ignored: Counter,
-    open: Gauge,
-}
-
-impl Telemetries {
-    fn new(telemetry: &Telemetry, id: &str) -> Self {
-        let labels = [("receiver", id)];
-        Self {
-            ignored: telemetry.counter(
-                "oxidot_receiver_ignored_lines",
-                "Lines with a signal that no pipeline of the receiver carries.",
-                &labels,
-            ),
-            open: telemetry.gauge("oxidot_receiver_open_files", "Files that are being read.", &labels),
-        }
     }
 }
 
@@ -199,13 +168,18 @@ impl FileReceiver {
     /// Keeps how far files were delivered.
     async fn keep(&mut self, tails: Tails, stopping: bool) -> Result<Tails, ComponentError> {
         self.progress.advance(stopping);
+        if !self.changed {
+            return Ok(tails);
+        }
         let Some(offsets) = self.offsets.take() else { return Ok(tails) };
+        self.changed = self.progress.in_flight() > 0;
         let progress = std::mem::take(&mut self.progress);
         let ((offsets, tails, progress), saved) = blocking((offsets, tails, progress), |(offsets, tails, progress)| {
             offsets.save(tails.remembered(|tail| progress.mark(tail)))
         })
         .await?;
         if let Err(error) = saved {
+            self.changed = true;
             let path = offsets.path().display();
             tracing::error!(receiver = self.id, %path, %error, "How far files were read cannot be kept; after a restart they are read again.");
         }
@@ -217,7 +191,7 @@ impl FileReceiver {
     async fn poll(&mut self, tails: Tails, output: &Output, stop: &mut Stop) -> Result<(Tails, bool), ComponentError> {
         let (mut tails, look) = blocking(tails, Tails::look).await?;
         self.report(look);
-        self.open.set(tails.open.len() as f64);
+        self.metrics.open.set(tails.open.len() as f64);
         let mut more = false;
         for at in 0..tails.open.len() {
             let Some(tail) = tails.open.get(at) else { break };
@@ -235,6 +209,7 @@ impl FileReceiver {
                 Ok(some) => more |= some,
                 Err(trouble) => self.complain(&trouble.path, &trouble.what),
             }
+            self.changed |= !found.is_empty();
             for line in found {
                 if !self.take(&path, file, line, output, stop).await? {
                     return Ok((tails, false));
@@ -242,136 +217,12 @@ impl FileReceiver {
             }
         }
         let progress = &self.progress;
+        self.changed |= tails.open.iter().any(|tail| tail.gone);
         for (path, line, bytes) in tails.close_gone(|tail| progress.is_settled(tail)) {
             self.unfinished(&path, line, bytes);
         }
         self.progress.retain(|file| tails.open.iter().any(|tail| tail.identity == file));
         Ok((tails, more))
-    }
-
-    /// Reads a line and hands it on. False if it was given up because the service ends.
-    async fn take(
-        &mut self,
-        path: &Path,
-        file: (u64, u64),
-        found: Found,
-        output: &Output,
-        stop: &mut Stop,
-    ) -> Result<bool, ComponentError> {
-        let Found { line, number, end } = found;
-        let decoded = match line {
-            Line::Text(text) if text.iter().all(u8::is_ascii_whitespace) => None,
-            Line::Text(text) => match self.decode(text, output).await? {
-                Ok(decoded) => decoded,
-                Err(why) => {
-                    self.malformed(path, number, &why);
-                    None
-                }
-            },
-            Line::TooLong => {
-                self.malformed(
-                    path,
-                    number,
-                    &format!("it has more than {} bytes (max_log_size)", self.config.max_line),
-                );
-                None
-            }
-        };
-        let Some(Decoded { batch, rejected }) = decoded.filter(|decoded| !decoded.batch.is_empty()) else {
-            if self.offsets.is_some() {
-                self.progress.push(file, end, number, None);
-            }
-            return Ok(true);
-        };
-        if rejected.rejected > 0 {
-            self.metrics.of(batch.signal()).failed.add(rejected.rejected);
-            self.metrics.invalid.add(rejected.rejected);
-            let (receiver, file, why) = (self.id.as_str(), path.display(), &rejected.message);
-            tracing::warn!(receiver, %file, line = number, why, "Data points of a line are left out.");
-        }
-        match self.send(batch, output, stop).await {
-            Some(fate) => {
-                if self.offsets.is_some() {
-                    self.progress.push(file, end, number, fate);
-                    self.wait_for_room(stop).await;
-                }
-                Ok(true)
-            }
-            None => {
-                self.progress.stick(file);
-                Ok(false)
-            }
-        }
-    }
-
-    /// What is in a line; nothing if no pipeline carries it. The inner error is what is wrong with the line.
-    async fn decode(&self, text: Vec<u8>, output: &Output) -> Result<Result<Option<Decoded>, String>, ComponentError> {
-        let signal = match signal_of(&text) {
-            Ok(Some(signal)) => signal,
-            Ok(None) => return Ok(Err("it has none of resourceMetrics, resourceSpans and resourceLogs".to_owned())),
-            Err(error) => return Ok(Err(error.to_string())),
-        };
-        if !output.carries(signal) {
-            self.ignored.inc();
-            return Ok(Ok(None));
-        }
-        if text.len() < LONG_LINE {
-            return Ok(self.requests.read(signal, Encoding::Json, text.into()).map(Some));
-        }
-        let requests = Arc::clone(&self.requests);
-        let (_, read) = blocking(requests, move |requests| requests.read(signal, Encoding::Json, text.into())).await?;
-        Ok(read.map(Some))
-    }
-
-    /// Hands a batch on, as often as it takes. `None` if the service ends before it was taken.
-    async fn send(
-        &self,
-        batch: Batch,
-        output: &Output,
-        stop: &mut Stop,
-    ) -> Option<Option<oneshot::Receiver<AckOutcome>>> {
-        let (signal, items) = (batch.signal(), batch.len() as u64);
-        loop {
-            // Each attempt is acknowledged by itself: what is refused counts as dropped.
-            let (acks, fate) = match self.offsets.is_some() {
-                true => {
-                    let (ack, fate) = Ack::channel();
-                    (Acks::one(ack), Some(fate))
-                }
-                false => (Acks::default(), None),
-            };
-            let mut attempt = batch.clone();
-            match &mut attempt {
-                Batch::Metrics(batch) => batch.acks = acks,
-                Batch::Messages(batch) => batch.acks = acks,
-            }
-            match output.send(attempt).await {
-                Ok(()) => {
-                    self.metrics.of(signal).accepted.add(items);
-                    return Some(fate);
-                }
-                Err(SendError::Closed) => {
-                    self.metrics.of(signal).refused.add(items);
-                    return None;
-                }
-                Err(SendError::Refused(_)) => {
-                    self.metrics.of(signal).refused.add(items);
-                    tokio::select! {
-                        () = stop.requested() => return None,
-                        () = sleep(RETRY_AFTER) => {}
-                    }
-                }
-            }
-        }
-    }
-
-    /// Waits until fewer requests are under way than may be.
-    async fn wait_for_room(&mut self, stop: &Stop) {
-        self.progress.advance(stop.is_requested());
-        while self.progress.in_flight() >= MAX_IN_FLIGHT && !stop.is_requested() {
-            sleep(SETTLE_EVERY).await;
-            self.progress.advance(stop.is_requested());
-        }
     }
 
     /// Waits for a while until what is under way has been delivered.
@@ -391,6 +242,7 @@ impl FileReceiver {
         for (path, line, bytes) in look.unfinished {
             self.unfinished(&path, line, bytes);
         }
+        self.changed |= !look.restarted.is_empty();
         look.restarted.into_iter().for_each(|file| self.progress.restart(file));
         if look.left_out > 0 {
             tracing::warn!(
@@ -407,7 +259,7 @@ impl FileReceiver {
     }
 
     fn malformed(&self, path: &Path, line: u64, why: &str) {
-        self.metrics.malformed_requests.inc();
+        self.metrics.requests.malformed_requests.inc();
         let path = path.display();
         tracing::warn!(receiver = self.id, file = %path, line, error = why, "A line is no OTLP request and is left out.");
     }

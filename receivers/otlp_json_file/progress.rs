@@ -102,7 +102,7 @@ impl Progress {
                 // What cannot be read now is read from its beginning after a restart, which is too much and not too little.
                 tail.mark_at(*offset, *lines).unwrap_or_default()
             }
-            _ => tail.mark().clone(),
+            _ => tail.mark(),
         }
     }
 }

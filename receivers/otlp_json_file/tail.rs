@@ -91,7 +91,7 @@ impl Tail {
     /// Goes to a place where a line begins.
     pub(super) fn resume(&mut self, mark: &Mark) {
         (self.offset, self.line_start, self.lines) = (mark.offset, mark.offset, mark.lines);
-        self.mark = mark.clone();
+        self.mark = *mark;
     }
 
     /// Goes to the end, passing over what is there, the beginning of an unfinished line included.
@@ -112,8 +112,8 @@ impl Tail {
     }
 
     /// How far lines have been read whole.
-    pub(super) fn mark(&self) -> &Mark {
-        &self.mark
+    pub(super) fn mark(&self) -> Mark {
+        self.mark
     }
 
     /// A mark at a place up to which lines were read.

@@ -50,7 +50,9 @@ pub(super) struct Look {
 }
 
 impl Tails {
-    pub(super) fn new(config: Config, remembered: Vec<Remembered>) -> Self {
+    pub(super) fn new(mut config: Config, remembered: Vec<Remembered>) -> Self {
+        // After a restart, what is not known has come in the meantime.
+        config.from_beginning |= !remembered.is_empty();
         Self { config, open: Vec::new(), ended: remembered.into(), started: false }
     }
 
@@ -65,7 +67,7 @@ impl Tails {
             if let Some(tail) = self.open.iter_mut().find(|tail| tail.identity == identity) {
                 tail.gone = false;
                 tail.path.clone_from(&path);
-                let (lines, unfinished, mark) = (tail.lines, tail.unfinished(), tail.mark().clone());
+                let (lines, unfinished, mark) = (tail.lines, tail.unfinished(), tail.mark());
                 match tail.notice_truncation() {
                     Ok(true) => {
                         look.restarted.push(identity);
@@ -95,14 +97,14 @@ impl Tails {
         let mut tail = Tail::open(path)?;
         // A file that is copied away before it is cut off is read already, too.
         let open = self.open.iter().map(Tail::mark);
-        let known = self.ended.iter().map(|ended| &ended.mark).chain(open).filter(|mark| mark.offset > 0);
-        let mut best: Option<&Mark> = None;
+        let known = self.ended.iter().map(|ended| ended.mark).chain(open).filter(|mark| mark.offset > 0);
+        let mut best: Option<Mark> = None;
         for mark in known {
-            if best.is_none_or(|best| best.offset < mark.offset) && tail.is_marked_by(mark)? {
+            if best.is_none_or(|best| best.offset < mark.offset) && tail.is_marked_by(&mark)? {
                 best = Some(mark);
             }
         }
-        match best.cloned() {
+        match best {
             Some(mark) => tail.resume(&mark),
             None if first && !self.config.from_beginning => tail.skip_to_end()?,
             None => {}
@@ -122,7 +124,7 @@ impl Tails {
             if tail.unfinished() > 0 {
                 unfinished.push((tail.path.clone(), tail.lines + 1, tail.unfinished()));
             }
-            closed.push(Remembered { path: tail.path.clone(), mark: tail.mark().clone() });
+            closed.push(Remembered { path: tail.path.clone(), mark: tail.mark() });
             false
         });
         self.ended.extend(closed);

@@ -2,7 +2,7 @@
 
 use super::FACTORY;
 use pipeline::channel::{Gate, Input, Output, channel_of};
-use pipeline::component::{Build, BuildContext, Program, ReceiverContext, Shared};
+use pipeline::component::{Build, BuildContext, ComponentError, Program, ReceiverContext, Shared};
 use pipeline::config::{Node, parse};
 use pipeline::stop::StopSource;
 use pipeline::telemetry::Telemetry;
@@ -38,7 +38,7 @@ struct Scene {
 struct Running {
     input: Input,
     stop: StopSource,
-    task: JoinHandle<()>,
+    task: JoinHandle<Result<(), ComponentError>>,
 }
 
 impl Scene {
@@ -84,7 +84,7 @@ impl Scene {
             stop: stop.handle(),
             updates: tokio::sync::mpsc::channel(1).1,
         };
-        let task = tokio::spawn(async move { receiver.run(context).await.unwrap() });
+        let task = tokio::spawn(receiver.run(context));
         Running { input, stop, task }
     }
 
@@ -132,7 +132,7 @@ impl Running {
 
     async fn stop(self) {
         self.stop.stop(Instant::now() + Duration::from_secs(60));
-        self.task.await.unwrap();
+        self.task.await.unwrap().unwrap();
     }
 }
 
@@ -283,13 +283,15 @@ async fn with_storage_reading_goes_on_after_a_restart_with_what_was_not_delivere
     assert_eq!(text(&second), "two");
     running.stop.stop(Instant::now() + Duration::from_secs(60));
     drop(second);
-    running.task.await.unwrap();
+    running.task.await.unwrap().unwrap();
 
     // While nobody looks, the file grows, is renamed, and another takes its name.
     append(&path, &line("three"));
     fs::rename(&path, scene.file("b.json")).unwrap();
     append(&path, &line("four"));
-    let mut running = scene.start(KEYS);
+    // Where to begin is known now.
+    const AT_END: &str = "start_at: end\nstorage: file_storage";
+    let mut running = scene.start(AT_END);
     let mut found = running.lines(3).await;
     found.sort();
     assert_eq!(found, ["four", "three", "two"]);
@@ -297,7 +299,7 @@ async fn with_storage_reading_goes_on_after_a_restart_with_what_was_not_delivere
     running.stop().await;
     assert_eq!(scene.malformed(), 1.0, "the bad line is not read again");
 
-    let mut running = scene.start(KEYS);
+    let mut running = scene.start(AT_END);
     assert_eq!(running.lines_before(&path, "end of all").await, [""; 0]);
     running.stop().await;
 }
@@ -309,8 +311,8 @@ async fn offsets_that_cannot_be_read_stop_the_receiver() {
     fs::create_dir_all(&directory).unwrap();
     fs::write(directory.join("offsets.json"), "{\"files\":[{]").unwrap();
     let running = scene.start("storage: file_storage");
-    let error = running.task.await.err().expect("an error").to_string();
-    assert!(error.contains("panicked"), "the test's own unwrap: {error}");
+    let error = running.task.await.unwrap().unwrap_err().to_string();
+    assert!(error.contains("offsets.json cannot be read: repair or remove it"), "{error}");
 }
 
 /// A gate that is closed at first.

@@ -8,7 +8,7 @@ use otlp::response::PartialSuccess;
 use parking_lot::Mutex;
 use pipeline::component::Signal;
 use pipeline::telemetry::Telemetry;
-use pipeline::{Acks, Batch, MessageBatch, MetricBatch};
+use pipeline::{Acks, Batch, MessageBatch, MetricBatch, PointGroup};
 use std::sync::Arc;
 use tokio::time::Instant;
 
@@ -45,6 +45,23 @@ impl RequestReader {
         Self { _metrics: CacheMetrics::new(telemetry, receiver, &reader), reader, started: Instant::now() }
     }
 
+    /// Remembers series for at least so many seconds.
+    pub(crate) fn remember_for(&self, seconds: u32) {
+        self.reader.lock().remember_for(seconds);
+    }
+
+    /// Staleness markers at `time` (nanoseconds since the Unix epoch) for series of which no point came for more than `after` seconds,
+    /// and had come by that measure at `before`; and the time now for the next call.
+    pub(crate) fn ended(&self, before: u32, after: u32, time: i64) -> (Vec<PointGroup>, u32) {
+        let now = self.seconds();
+        (self.reader.lock().ended((before, now), after, time), now)
+    }
+
+    /// Now, in seconds since the reader began.
+    fn seconds(&self) -> u32 {
+        u32::try_from(self.started.elapsed().as_secs()).unwrap_or(u32::MAX)
+    }
+
     /// The batch of a request.
     ///
     /// # Errors
@@ -59,7 +76,7 @@ impl RequestReader {
             let batch = MessageBatch { signal, body, items, acks: Acks::default() };
             return Ok(Decoded { batch: batch.into(), rejected: PartialSuccess::default() });
         }
-        let now = u32::try_from(self.started.elapsed().as_secs()).unwrap_or(u32::MAX);
+        let now = self.seconds();
         let Taken { groups, rejected, .. } = self.reader.lock().read(&body, now).map_err(|error| error.to_string())?;
         let message = match (rejected.points, rejected.first) {
             (_, None) => String::new(),

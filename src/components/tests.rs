@@ -58,7 +58,7 @@ fn samples() -> Vec<(&'static Factory, Node)> {
         let components = configurations.iter().flat_map(|(_, config)| config.components(factory.kind()).values());
         let mut uses = components.filter(|component| component.component_type.canonical == factory.type_name);
         let component = uses.next().unwrap_or_else(|| panic!("{factory:?} is in a file of configs/"));
-        (factory, on_free_ports(component.body.clone()))
+        (factory, in_a_folder_of_its_own(on_free_ports(component.body.clone())))
     };
     TABLE.iter().map(sample).collect()
 }
@@ -72,6 +72,28 @@ fn on_free_ports(mut body: Node) -> Node {
             let listens = entry.key == "endpoint" && !entry.value.as_text().unwrap_or_default().contains("://");
             if listens {
                 entry.value = Node::text(entry.value.span.clone(), "127.0.0.1:0");
+            }
+        }
+    }
+    body
+}
+
+/// The same with paths in a folder of this process, and without the storage and the authenticator of extensions that are not there.
+fn in_a_folder_of_its_own(mut body: Node) -> Node {
+    match &mut body.value {
+        Value::Mapping(mapping) => {
+            mapping.entries.retain(|entry| !["storage", "auth"].contains(&entry.key.as_str()));
+            for entry in &mut mapping.entries {
+                entry.value = in_a_folder_of_its_own(std::mem::replace(&mut entry.value, Node::null(Span::whole(""))));
+            }
+        }
+        Value::Sequence(items) => {
+            *items = std::mem::take(items).into_iter().map(in_a_folder_of_its_own).collect();
+        }
+        Value::Scalar(scalar) => {
+            if let Some(rest) = scalar.text.strip_prefix("/var/") {
+                let folder = std::env::temp_dir().join(format!("oxidot-components-{}", std::process::id()));
+                body = Node::text(body.span.clone(), folder.join(rest).to_string_lossy());
             }
         }
     }

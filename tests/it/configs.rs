@@ -2,12 +2,14 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use crate::support::http::{self, Reply, Server};
 use crate::support::oxidot::{command, own_metrics_at};
 use crate::support::page::Target;
 use crate::support::process::Program;
-use crate::support::samples::Samples;
+use crate::support::samples::{STALE, Samples};
 use crate::support::store::Store;
 use crate::support::{free_port, wait_until};
 
@@ -34,11 +36,17 @@ struct Scene {
     store: Store,
     second: Store,
     discovery: Server,
+    /// Takes OTLP over HTTP, and what it got.
+    peer: Server,
+    sent_to_peer: Arc<Mutex<Vec<Vec<u8>>>>,
+    sts: Server,
     directory: tempfile::TempDir,
     /// For the page of what passed, the receiver and the health check.
     ports: [u16; 3],
     /// For OTLP by gRPC and by HTTP.
     otlp: [u16; 2],
+    /// Where what came by OTLP goes, by gRPC and by HTTP.
+    next: [u16; 2],
 }
 
 impl Scene {
@@ -50,10 +58,28 @@ impl Scene {
             let list = list.clone();
             move |_| Reply::Answer { status: 200, headers: json.clone(), body: list.clone().into_bytes() }
         });
+        let sent_to_peer = Arc::new(Mutex::new(Vec::new()));
+        let peer = Server::start({
+            let sent = Arc::clone(&sent_to_peer);
+            move |request| {
+                assert_eq!(request.path, "/v1/metrics");
+                sent.lock().unwrap().push(request.body);
+                Reply::Answer { status: 200, headers: Vec::new(), body: Vec::new() }
+            }
+        });
+        // Gives the keys of a role to whoever asks.
+        let sts = Server::start(|_| {
+            Reply::status(
+                200,
+                "<AssumeRoleResponse><AssumeRoleResult><Credentials><AccessKeyId>ASIAOFTHEROLE</AccessKeyId><SecretAccessKey>x</SecretAccessKey><SessionToken>y</SessionToken><Expiration>2099-01-01T00:00:00Z</Expiration></Credentials></AssumeRoleResult></AssumeRoleResponse>",
+            )
+        });
         let directory = tempfile::tempdir().unwrap();
         std::fs::write(directory.path().join("t.json"), list).unwrap();
-        let (ports, otlp) = ([(); 3].map(|()| free_port()), [(); 2].map(|()| free_port()));
-        Self { target, store: Store::accepting(), second: Store::accepting(), discovery, directory, ports, otlp }
+        let (ports, otlp, next) =
+            ([(); 3].map(|()| free_port()), [(); 2].map(|()| free_port()), [(); 2].map(|()| free_port()));
+        let (store, second) = (Store::accepting(), Store::accepting());
+        Self { target, store, second, discovery, peer, sent_to_peer, sts, directory, ports, otlp, next }
     }
 
     /// The file, started with ports and addresses of this scene.
@@ -72,12 +98,17 @@ impl Scene {
             .env("OTLP_HTTP_ENDPOINT", format!("127.0.0.1:{}", self.otlp[1]))
             .env("SECOND_REMOTE_WRITE_URL", self.second.url())
             .env("WAL_DIRECTORY", self.directory.path().join("wal"))
+            .env("OTLP_SERVER", format!("http://127.0.0.1:{}", self.next[0]))
+            .env("CLOUDWATCH_METRICS", format!("http://127.0.0.1:{}/v1/metrics", self.next[1]))
+            .env("XRAY_TRACES", format!("http://127.0.0.1:{}/v1/traces", self.next[1]))
+            .env("CLOUDWATCH_LOGS", format!("http://127.0.0.1:{}/v1/logs", self.next[1]))
             .env("STORAGE_DIRECTORY", self.directory.path().join("storage"))
             .env("SPOOL_DIRECTORY", self.directory.path().join("spool"))
             .env("HOSTNAME", "the-host")
             .env("AWS_ACCESS_KEY_ID", "AKIDEXAMPLE")
             .env("AWS_SECRET_ACCESS_KEY", "a-secret-of-nobody")
             .env("AWS_REGION", "eu-west-1")
+            .env("AWS_ENDPOINT_URL_STS", format!("http://127.0.0.1:{}", self.sts.port()))
             .env("SCRAPE_INTERVAL", "1s")
             .env("SCRAPE_TIMEOUT", "1s");
         let mut set = |setting: String| {
@@ -100,9 +131,14 @@ impl Scene {
                 set(format!("exporters.prometheusremotewrite.endpoint=http://127.0.0.1:{receiver}/api/v1/write"));
                 set("receivers.prometheus.config.scrape_configs=[{job_name: oxidot, scrape_interval: 1s, static_configs: [{targets: ['${env:TARGET}']}]}]".to_owned());
             }
+            "delta.yaml" => set("receivers.otlp.mark_stale_after=1s".to_owned()),
             "gateway.yaml" => {
                 set(health_here());
                 set(receiver_here());
+            }
+            "prometheus-to-otlp.yaml" => {
+                set(format!("exporters.otlphttp.endpoint=http://127.0.0.1:{}", self.peer.port()));
+                set("exporters.otlphttp.compression=none".to_owned());
             }
             "file-sd.yaml" | "high-availability.yaml" | "keep-scraped-names.yaml" => set(quickly()),
             _ => {}
@@ -115,6 +151,36 @@ impl Scene {
 
     /// Sends a point, a span and a log record, and waits for the lines of the last two.
     fn send_otlp(&self, program: &mut Program) {
+        self.post_otlp();
+        program.wait_for_line("Traces");
+        program.wait_for_line("Logs");
+    }
+
+    /// An OTLP server at the end of it all, which shows what it gets.
+    fn next_server(&self) -> Program {
+        let [grpc, http] = self.next;
+        let config = format!(
+            "receivers: {{otlp: {{protocols: {{grpc: {{endpoint: \"127.0.0.1:{grpc}\"}}, http: {{endpoint: \"127.0.0.1:{http}\"}}}}}}}}\n\
+             exporters: {{debug: }}\n\
+             service: {{pipelines: {{metrics: {{receivers: [otlp], exporters: [debug]}}, traces: {{receivers: [otlp], exporters: [debug]}}, \
+               logs: {{receivers: [otlp], exporters: [debug]}}}}}}\n"
+        );
+        let mut command = command(&["--config", &format!("yaml:{config}"), "--config", &own_metrics_at(free_port())]);
+        let mut program = Program::start(&mut command);
+        program.wait_for_line("Everything is ready");
+        program
+    }
+
+    /// Sends a point, a span and a log record, and waits for all of them at the end.
+    fn pass_otlp_on(&self, next: &mut Program) {
+        self.post_otlp();
+        for signal in ["Metrics", "Traces", "Logs"] {
+            next.wait_for_line(signal);
+        }
+    }
+
+    /// Sends a point, a span and a log record.
+    fn post_otlp(&self) {
         let resource =
             "\"resource\":{\"attributes\":[{\"key\":\"service.name\",\"value\":{\"stringValue\":\"shop\"}}]}";
         let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_nanos();
@@ -134,8 +200,22 @@ impl Scene {
             let answer = http::post(self.otlp[1], path, "application/json", body.as_bytes()).unwrap();
             assert_eq!((answer.status, answer.body.as_str()), (200, "{}"), "{path}");
         }
-        program.wait_for_line("Traces");
-        program.wait_for_line("Logs");
+    }
+
+    /// Sends what was counted from some seconds ago to some seconds ago.
+    fn send_hits(&self, from: u64, to: u64, delta: i64) {
+        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
+        let ago = |seconds| (now - Duration::from_secs(seconds)).as_nanos();
+        let attribute = |key, value| format!("{{\"key\":\"{key}\",\"value\":{{\"stringValue\":\"{value}\"}}}}");
+        let body = format!(
+            "{{\"resourceMetrics\":[{{\"resource\":{{\"attributes\":[{},{}]}},\"scopeMetrics\":[{{\"metrics\":[{{\"name\":\"sent\",\"sum\":{{\"isMonotonic\":true,\"aggregationTemporality\":1,\"dataPoints\":[{{\"startTimeUnixNano\":\"{}\",\"timeUnixNano\":\"{}\",\"asInt\":\"{delta}\"}}]}}}}]}}]}}]}}",
+            attribute("service.name", "shop"),
+            attribute("k8s.namespace.name", "ns"),
+            ago(from),
+            ago(to)
+        );
+        let answer = http::post(self.otlp[1], "/v1/metrics", "application/json", body.as_bytes()).unwrap();
+        assert_eq!((answer.status, answer.body.as_str()), (200, "{}"));
     }
 
     /// Sends a delta of 7 from a sum.
@@ -194,8 +274,17 @@ fn check(file: &Path) {
     program.wait_for_line("Everything is ready");
     let health = || http::get(scene.ports[2], "/").is_some_and(|answer| answer.status == 200);
     match name_of(file) {
-        "managed-prometheus.yaml" | "managed-prometheus-2021.yaml" => {
+        "managed-prometheus.yaml" | "managed-prometheus-2021.yaml" | "managed-prometheus-cross-account.yaml" => {
             scene.wait_for_tries(&["job=\"node\""]);
+        }
+        "managed-prometheus-high-availability.yaml" => {
+            let samples = scene.wait_for_tries(&["__replica__=\"replica-1\"", "cluster=\"main\""]);
+            assert_eq!(samples.with(&["cluster=\"main\""]).count(), samples.0.len());
+        }
+        "managed-prometheus-on-premises.yaml" => {
+            let samples = scene.wait_for_tries(&["site=\"on-premises\""]);
+            assert_eq!(samples.with(&["site=\"on-premises\""]).count(), samples.0.len());
+            wait_until("health", health);
         }
         "debug.yaml" => {
             scene.wait_for_page();
@@ -230,12 +319,23 @@ fn check(file: &Path) {
             let samples = scene.wait_for_tries(&["prometheus=\"oxidot\"", "job=\"node\""]);
             assert_eq!(samples.with(&["target_info"]).count(), 0);
         }
+        "delta.yaml" => {
+            for (from, to, delta) in [(3, 2, 3), (2, 1, 4)] {
+                scene.send_hits(from, to, delta);
+            }
+            let of = ["sent_total", "job=\"shop\"", "k8s_namespace_name=\"ns\""];
+            wait_until("both totals and the marker of the end", || {
+                let values: Vec<u64> = scene.store.accepted().of(&of).iter().map(|(_, bits)| *bits).collect();
+                values == [3f64.to_bits(), 7f64.to_bits(), STALE]
+            });
+        }
         "otlp.yaml" => {
             scene.send_otlp(&mut program);
             wait_until("samples in the store", || {
                 scene.store.accepted().with(&["sent_total", "job=\"shop\""]).next().is_some()
             });
         }
+        "otlp-gateway.yaml" | "cloudwatch-otlp.yaml" => scene.pass_otlp_on(&mut scene.next_server()),
         "otlp-attributes.yaml" => {
             scene.send_otlp(&mut program);
             program.wait_for_line("-> deployment.environment.name: Str(production)");
@@ -261,6 +361,22 @@ fn check(file: &Path) {
                 scene.store.accepted().with(&["sent_total", "job=\"shop\""]).next().is_some()
             });
             assert!(scene.directory.path().join("spool/out.json").is_file());
+        }
+        "prometheus-to-otlp.yaml" => {
+            // The second scrape is the first one that is after the start.
+            let mut reader = otlp::decode::MetricsReader::default();
+            let mut starts = move |body: &[u8]| {
+                let groups = reader.read(body, 0).unwrap().groups;
+                let points = groups
+                    .iter()
+                    .flat_map(|group| group.points.iter().map(|point| (group.table.get(point.series).unwrap(), point)));
+                let of_tries = points.filter(|(series, _)| &*series.name == "tries_total");
+                of_tries.map(|(_, point)| (point.start, point.time)).collect::<Vec<_>>()
+            };
+            wait_until("a counter that counts from its first scrape", || {
+                let bodies = std::mem::take(&mut *scene.sent_to_peer.lock().unwrap());
+                bodies.iter().flat_map(|body| starts(body)).any(|(start, time)| 0 < start && start < time)
+            });
         }
         "prometheus-to-remote-write.yaml" => {
             let samples = scene.wait_for_tries(&["job=\"node\""]);

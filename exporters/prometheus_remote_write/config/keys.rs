@@ -31,6 +31,11 @@ net::collector_http_client_config! {
         pub(super) batch_send_deadline: Option<GoDuration>,
         /// Resource attributes as labels.
         pub(super) resource_to_telemetry_conversion: ResourceKeys,
+        /// Resource attributes that become labels where a series does not have them, by name. Default none. Prometheus'
+        /// `otlp.promote_resource_attributes`.
+        pub(super) promote_resource_attributes: Vec<String>,
+        /// Totals for deltas. Ours.
+        pub(super) delta_to_cumulative: DeltaKeys,
         /// The `target_info` series.
         pub(super) target_info: EnabledKey,
         /// Leave out `otel_scope_*` labels. Default false.
@@ -111,6 +116,18 @@ pub(super) struct RetryKeys {
 pub(super) struct ResourceKeys {
     pub(super) enabled: bool,
     pub(super) exclude_service_attributes: bool,
+}
+
+/// Sums and histograms of deltas, which remote write has no form for.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct DeltaKeys {
+    /// Add deltas up and send totals. Default true; false drops them, as the Collector does, and counts them.
+    pub(super) enabled: Option<bool>,
+    /// Series that are added up at once; what goes beyond is dropped and counted. Default 1000000.
+    pub(super) max_streams: Option<u64>,
+    /// How long a series' total is kept without a delta. Default 1h.
+    pub(super) max_stale: Option<GoDuration>,
 }
 
 #[derive(Debug, Clone, Copy, Default, Deserialize)]

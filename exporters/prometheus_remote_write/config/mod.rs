@@ -31,6 +31,10 @@ pub(crate) enum Dialect {
     Aws,
 }
 
+/// How long a connection serves at most: so soon a store that has moved to other addresses is found, though its old ones still
+/// answer. A handshake each five minutes and shard costs nothing to speak of.
+const CONNECTION_AGE: Duration = Duration::from_secs(300);
+
 /// How failed requests are tried again.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Retry {
@@ -109,6 +113,10 @@ impl Config {
             Some(_) => problems.refuse("compression", "compression type must be snappy"),
         }
         let client = net::client::collector_settings(&http, &defaults);
+        let client = client.map(|mut client| {
+            client.pool.max_age = CONNECTION_AGE;
+            client
+        });
         if let Err(error) = &client {
             problems.refuse("", error.to_string());
         }

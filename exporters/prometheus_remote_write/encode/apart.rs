@@ -2,6 +2,7 @@
 
 use super::super::labels::Untranslatable;
 use super::super::sample::{Timestamp, append_sample, append_sample_body, sent_value};
+use super::super::translation::unsendable;
 use super::super::{v2, whole};
 use super::{Body, Contents, Encoder, shard_of};
 use pipeline::{Acks, Exemplar, Origin, Point, PointGroup, Series};
@@ -13,9 +14,9 @@ use std::sync::Arc;
 /// The body of a time series that is more than one sample.
 enum Message<'a> {
     /// A sample, when its series began to count (in milliseconds since the Unix epoch, 0 if unknown), and its exemplars.
-    WithExemplars(f64, i64, Vec<&'a Exemplar>),
-    /// A native histogram.
-    Native(&'a NativeHistogram),
+    WithExemplars(f64, i64, &'a [&'a Exemplar]),
+    /// A native histogram and its exemplars.
+    Native(&'a NativeHistogram, &'a [&'a Exemplar]),
 }
 
 impl Encoder {
@@ -43,7 +44,7 @@ impl Encoder {
         }
         let Some(shard) = self.shards.get_mut(at) else { return };
         match &mut shard.body {
-            Body::V1 { writer, .. } => writer.write(|out| append_sample(out, &labels, value, time)),
+            Body::V1(body) => body.writer.write(|out| append_sample(out, &labels, value, time)),
             Body::V2(body) => {
                 let metadata = self.translation.send_metadata;
                 match self.symbols.loose(series, &labels, keeps_names, metadata) {
@@ -65,21 +66,15 @@ impl Encoder {
     }
 
     #[cold]
-    #[expect(clippy::too_many_arguments, reason = "the loop's own state, split off to keep the loop small")]
-    pub(super) fn with_exemplars<'a>(
+    pub(super) fn with_exemplars(
         &mut self,
         origin: &Arc<Origin>,
         series: &Arc<Series>,
         (value, start_ms): (f64, i64),
         time: &Timestamp,
         acks: &Acks,
-        index: usize,
-        exemplars: &mut std::iter::Peekable<impl Iterator<Item = &'a Exemplar>>,
+        own: &[&Exemplar],
     ) {
-        let mut own = Vec::new();
-        while let Some(exemplar) = exemplars.next_if(|e| e.point as usize == index) {
-            own.push(exemplar);
-        }
         if !self.translation.send_exemplars || own.is_empty() {
             return self.sample(origin, series, (value, start_ms), time, acks);
         }
@@ -110,13 +105,16 @@ impl Encoder {
         labels.append_to(&mut bytes);
         let Some(shard) = self.shards.get_mut(at) else { return };
         match &mut shard.body {
-            Body::V1 { writer, .. } => writer.write(|out| {
+            Body::V1(body) => body.writer.write(|out| {
                 put_series(out, &bytes, |out| match message {
                     Message::WithExemplars(value, _, exemplars) => {
                         append_sample_body(out, *value, time);
                         exemplars.iter().for_each(|exemplar| whole::append_exemplar(out, exemplar));
                     }
-                    Message::Native(native) => put_histogram(out, native),
+                    Message::Native(native, exemplars) => {
+                        exemplars.iter().for_each(|exemplar| whole::append_exemplar(out, exemplar));
+                        put_histogram(out, native);
+                    }
                 });
             }),
             Body::V2(body) => {
@@ -125,7 +123,7 @@ impl Encoder {
                     Message::WithExemplars(value, start_ms, exemplars) => {
                         v2::Message::Sample { value: sent_value(*value), start_ms: *start_ms, exemplars }
                     }
-                    Message::Native(native) => v2::Message::Histogram(native),
+                    Message::Native(native, exemplars) => v2::Message::Histogram { native, exemplars },
                 };
                 body.message(&self.symbols, &bytes, metadata, &message, time);
             }
@@ -145,15 +143,27 @@ impl Encoder {
         series: &Arc<Series>,
         time: &Timestamp,
         acks: &Acks,
+        exemplars: &[&Exemplar],
     ) {
+        if let Some(reason) = unsendable(series).filter(|_| !self.translation.keeps_names(group.origin.source)) {
+            return self.metrics.dropped(reason.as_str(), 1);
+        }
+        let exemplars = if self.translation.send_exemplars { exemplars } else { &[] };
         let lists_bounds = self.version == ProtocolVersion::V2
             && (self.translation.listed_bounds || group.origin.source == pipeline::Source::RemoteWrite);
         let start_ms = if point.start > 0 && point.start <= point.time { point.start / 1_000_000 } else { 0 };
-        match self.split.parts(series, &point.value, lists_bounds) {
+        match self.split.parts(group.origin.slot(), series, &point.value, lists_bounds) {
             whole::Parts::Samples(samples) => {
-                for (part, value) in samples {
-                    self.sample(&group.origin, &part, (value, start_ms), time, acks);
+                let mut below = None;
+                for (part, value) in samples.iter() {
+                    if exemplars.is_empty() {
+                        self.sample(&group.origin, part, (value, start_ms), time, acks);
+                        continue;
+                    }
+                    let own = whole::exemplars_of(&part.part, &mut below, exemplars);
+                    self.with_exemplars(&group.origin, part, (value, start_ms), time, acks, &own);
                 }
+                self.split.done(samples);
             }
             whole::Parts::Native(_) if !self.translation.send_native_histograms => {
                 self.metrics.dropped("native_histograms_off", 1);
@@ -161,8 +171,8 @@ impl Encoder {
             whole::Parts::Native(mut native) => {
                 native.timestamp_ms = time.millis;
                 native.start_timestamp_ms = start_ms;
-                let contents = Contents { histograms: 1, ..Contents::default() };
-                self.message(&group.origin, series, time, acks, contents, &Message::Native(&native));
+                let contents = Contents { histograms: 1, exemplars: exemplars.len() as u64, ..Contents::default() };
+                self.message(&group.origin, series, time, acks, contents, &Message::Native(&native, exemplars));
             }
             whole::Parts::Unsendable(reason) => self.metrics.dropped(reason, 1),
         }

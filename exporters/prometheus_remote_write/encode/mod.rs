@@ -9,6 +9,7 @@ mod shard;
 mod target_info;
 
 use super::account::Mark;
+use super::delta::Deltas;
 use super::labels::LabelTables;
 use super::limits::Guard;
 use super::metrics::Metrics;
@@ -17,10 +18,10 @@ use super::table::Form;
 use super::translation::Translation;
 use super::v2::{Start, SymbolTables};
 use super::whole;
-use pipeline::{Acks, MetricBatch, Origin, PointGroup, Series, Value};
+use pipeline::{Acks, Exemplar, MetricBatch, Origin, PointGroup, Series, Value};
 use prometheus::remote_write::protocol::ProtocolVersion;
 pub(super) use request::{Contents, Limits, Request};
-use shard::{Body, Shard};
+use shard::{Body, BodyV1, Shard};
 use std::collections::VecDeque;
 use std::sync::Arc;
 use target_info::Infos;
@@ -42,6 +43,7 @@ pub(super) struct Encoder {
     groups: u64,
     sealed: VecDeque<Request>,
     opened: Option<Instant>,
+    deltas: Deltas,
     split: whole::SplitSeries,
     infos: Infos,
     /// Keeps back what the store does not accept.
@@ -54,6 +56,7 @@ impl Encoder {
     /// An encoder of requests of version 1.0, until it is told otherwise.
     pub(super) fn new(translation: Arc<Translation>, limits: Limits, metrics: Arc<Metrics>, guard: Guard) -> Self {
         let version = ProtocolVersion::V1;
+        let deltas = Deltas::new(translation.deltas, &metrics);
         Self {
             version,
             guard,
@@ -69,6 +72,7 @@ impl Encoder {
             groups: 0,
             sealed: VecDeque::new(),
             opened: None,
+            deltas,
             split: whole::SplitSeries::default(),
             infos: Infos::default(),
         }
@@ -137,6 +141,7 @@ impl Encoder {
     /// Publishes how many shards are in use and what the label tables hold.
     pub(super) fn publish(&self) {
         self.metrics.state(self.active, self.tables.sizes());
+        self.metrics.delta_streams(self.deltas.streams());
     }
 
     /// Spreads samples over `shards` from now on. What was encoded so far is sealed, and its generation
@@ -165,6 +170,7 @@ impl Encoder {
             self.symbols = SymbolTables::default();
             self.opened = Some(Instant::now());
         }
+        let batch = self.deltas.cumulative(batch);
         for group in batch.groups() {
             self.group(group, &batch.acks);
         }
@@ -200,9 +206,12 @@ impl Encoder {
         let references = (self.version == ProtocolVersion::V2)
             .then(|| self.symbols.group(group, &table, &origin, keeps_names, self.translation.send_metadata));
         self.groups += 1;
-        let mut time = Timestamp::new(0);
+        let mut time = Timestamp::new(group.points.first().map_or(0, |point| point.time));
+        let of = (&*group.table, &*table);
+        let ready =
+            references.is_none().then(|| self.tables.ready(of, &origin, keeps_names, time.sample_len())).flatten();
         let mut start = Start::default();
-        let mut exemplars = group.exemplars.iter().peekable();
+        let mut exemplars = in_order(&group.exemplars).into_iter().peekable();
         for (index, point) in group.points.iter().enumerate() {
             let (Some(entry), Some(series)) = (table.entry(point.series), group.table.get(point.series)) else {
                 self.metrics.dropped("unknown_series", 1);
@@ -220,13 +229,14 @@ impl Encoder {
                 Value::Int(value) => *value as f64,
                 Value::NoRecordedValue if entry.form() == Form::Steps || whole::is_flat(series) => STALE,
                 _ => {
-                    self.whole(group, point, series, &time, acks);
+                    self.whole(group, point, series, &time, acks, &of_point(index, &mut exemplars));
                     continue;
                 }
             };
-            if exemplars.peek().is_some_and(|e| e.point as usize == index) {
+            if exemplars.peek().is_some_and(|e| e.point as usize <= index) {
+                let own = of_point(index, &mut exemplars);
                 let start_ms = references.as_ref().map_or(0, |group| group.start_ms(&mut start, point, &time));
-                self.with_exemplars(&group.origin, series, (value, start_ms), &time, acks, index, &mut exemplars);
+                self.with_exemplars(&group.origin, series, (value, start_ms), &time, acks, &own);
                 continue;
             }
             if entry.form() == Form::Apart || entry.len() + origin.len() >= self.guard.wide {
@@ -237,10 +247,18 @@ impl Encoder {
             let at = shard_of(&group.origin, series, self.active);
             let Some(shard) = self.shards.get_mut(at) else { continue };
             match (&mut shard.body, &references) {
-                (Body::V1 { writer, trail }, _) => {
+                (Body::V1(body), _) => {
+                    let BodyV1 { writer, trail } = &mut **body;
                     trail.enter(self.groups);
                     let mut out = writer.elements();
-                    trail.write(&mut out, &table, (point.series, entry), &origin, sent_value(value), &time);
+                    trail.write(
+                        &mut out,
+                        (&table, ready.as_deref()),
+                        (point.series, entry),
+                        &origin,
+                        sent_value(value),
+                        &time,
+                    );
                 }
                 (Body::V2(body), Some(group)) => {
                     let start_ms = group.start_ms(&mut start, point, &time);
@@ -291,4 +309,21 @@ fn shard_of(origin: &Origin, series: &Series, shards: usize) -> usize {
 
 fn place_of(hash: u64, shards: usize) -> usize {
     ((u128::from(hash.wrapping_mul(0x9e37_79b9_7f4a_7c15)) * shards as u128) >> 64) as usize
+}
+
+/// Exemplars in the order of their points.
+fn in_order(exemplars: &[Exemplar]) -> Vec<&Exemplar> {
+    let mut all: Vec<&Exemplar> = exemplars.iter().collect();
+    all.sort_by_key(|exemplar| exemplar.point);
+    all
+}
+
+/// Those of a point. What belongs to points before it, which were not sent, is passed over.
+#[cold]
+fn of_point<'a>(
+    index: usize,
+    exemplars: &mut std::iter::Peekable<impl Iterator<Item = &'a Exemplar>>,
+) -> Vec<&'a Exemplar> {
+    let up_to = std::iter::from_fn(|| exemplars.next_if(|exemplar| exemplar.point as usize <= index));
+    up_to.filter(|exemplar| exemplar.point as usize == index).collect()
 }

@@ -20,29 +20,38 @@ pub(super) struct Shard {
 
 /// Its bytes so far.
 pub(super) enum Body {
-    V1 { writer: SnappyBlockWriter, trail: Box<Trail> },
+    V1(Box<BodyV1>),
     V2(Box<BodyV2>),
 }
 
+/// Those of version 1.0.
+#[derive(Default)]
+pub(super) struct BodyV1 {
+    pub(super) writer: SnappyBlockWriter,
+    pub(super) trail: Trail,
+}
+
 impl Body {
+    #[inline]
     fn raw_len(&self) -> usize {
         match self {
-            Self::V1 { writer, .. } => writer.raw_len(),
+            Self::V1(body) => body.writer.raw_len(),
             Self::V2(body) => body.raw_len(),
         }
     }
 
     /// Bytes of the request if it was sealed now, at most.
+    #[inline]
     fn packed_len(&self) -> usize {
         match self {
-            Self::V1 { writer, .. } => writer.compressed_len_bound(),
+            Self::V1(body) => body.writer.compressed_len_bound(),
             Self::V2(body) => body.compressed_len_bound(),
         }
     }
 
     pub(super) fn version(&self) -> ProtocolVersion {
         match self {
-            Self::V1 { .. } => ProtocolVersion::V1,
+            Self::V1(_) => ProtocolVersion::V1,
             Self::V2(_) => ProtocolVersion::V2,
         }
     }
@@ -51,7 +60,7 @@ impl Body {
 impl Shard {
     pub(super) fn new(version: ProtocolVersion, mark: Mark) -> Self {
         let body = match version {
-            ProtocolVersion::V1 => Body::V1 { writer: SnappyBlockWriter::new(), trail: Box::default() },
+            ProtocolVersion::V1 => Body::V1(Box::default()),
             ProtocolVersion::V2 => Body::V2(Box::default()),
         };
         Self { body, contents: Contents::default(), acks: Acks::default(), mark }
@@ -59,7 +68,7 @@ impl Shard {
 
     pub(super) fn is_empty(&self) -> bool {
         match &self.body {
-            Body::V1 { writer, .. } => writer.is_empty(),
+            Body::V1(body) => body.writer.is_empty(),
             Body::V2(body) => body.is_empty(),
         }
     }
@@ -75,9 +84,9 @@ impl Shard {
     pub(super) fn finish(&mut self) -> Result<Vec<u8>, SnappyError> {
         let mut out = Vec::new();
         match &mut self.body {
-            Body::V1 { writer, trail } => {
-                **trail = Trail::default();
-                writer.finish(&mut out)?;
+            Body::V1(body) => {
+                body.trail = Trail::default();
+                body.writer.finish(&mut out)?;
             }
             Body::V2(body) => body.finish(&mut out)?,
         }

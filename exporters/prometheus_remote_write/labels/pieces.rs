@@ -14,10 +14,14 @@ pub(crate) struct Pieces<'a> {
     pub(super) runs: &'a [(u16, u8)],
 }
 
+/// How own labels and those of the origin interleave: up to which byte the former come next, and up to which label the latter
+/// then.
+pub(crate) type Runs = [(u16, u8)];
+
 impl<'a> Pieces<'a> {
     /// The origin and its labels, the series' own, and where the former stand among the latter (see [`cut_points`]); `None`
     /// if the labels were worked out for this pair.
-    pub(crate) fn parts(&self) -> Option<(Slot, &'a [u8], &'a [u8], &'a [(u16, u8)])> {
+    pub(crate) fn parts(&self) -> Option<(Slot, &'a [u8], &'a [u8], &'a Runs)> {
         Some((self.of?, self.origin, self.series, self.runs))
     }
 

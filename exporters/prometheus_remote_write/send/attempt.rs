@@ -11,7 +11,7 @@ use prometheus::remote_write::protocol::{
 use std::time::{Duration, SystemTime};
 use tokio::time::Instant;
 
-/// What is read of an answer: enough for the store's words, which are logged.
+/// What is read of an answer: enough for the store's words, which are logged. However many they are, the status holds.
 const ANSWER_LIMIT: usize = 64 * 1024;
 
 /// The end of one attempt.
@@ -108,7 +108,7 @@ impl Sender {
     ) -> Attempt {
         let mut answer = Vec::new();
         let started = Instant::now();
-        let result = self.client.send(request, &mut answer, ANSWER_LIMIT).await;
+        let result = self.client.send_for_status(request, &mut answer, ANSWER_LIMIT).await;
         self.metrics.attempt(started.elapsed().as_secs_f64());
         let head = match result {
             Ok(head) => head,
@@ -171,5 +171,5 @@ fn failed(error: &RequestError) -> Attempt {
 /// The beginning of the store's answer, on one line.
 fn words(answer: &[u8]) -> String {
     let text = String::from_utf8_lossy(answer.get(..MAX_ERROR_BODY).unwrap_or(answer));
-    text.trim().replace(['\n', '\r'], " ")
+    aws::without_request(text.trim()).replace(['\n', '\r'], " ")
 }

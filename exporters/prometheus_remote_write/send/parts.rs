@@ -209,7 +209,8 @@ impl Sender {
     fn refused(&self, refusal: &Refusal, contents: &Contents, culprits: &[TimeSeries<'_>]) {
         let written = refusal.written.samples + refusal.written.histograms;
         let lost = contents.points.saturating_sub(written);
-        self.metrics.dropped(refusal.reason(), lost);
+        let reason = self.store.reason_of(&refusal.words).unwrap_or_else(|| refusal.reason());
+        self.metrics.dropped(reason, lost);
         self.metrics.failed(lost);
         if written > 0 {
             self.metrics.partly_sent(contents.points - lost, &refusal.written);
@@ -221,6 +222,7 @@ impl Sender {
         tracing::error!(
             endpoint = %self.shown_endpoint,
             status = refusal.status.as_u16(),
+            reason,
             samples = lost,
             error = %refusal.words,
             series = shown.join(", "),

@@ -1,9 +1,10 @@
 //! The tables that are known.
 
 use super::super::labels::{Untranslatable, WireOrigin};
-use super::WireTable;
 use super::matching::Matcher;
+use super::{ReadyTable, WireTable};
 use pipeline::{Series, SeriesTable, Slot};
+use prometheus::remote_write::SnappyBlockWriter;
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -25,6 +26,9 @@ pub(crate) struct TableKey {
 #[derive(Debug, Default)]
 pub(crate) struct WireTables {
     by_key: HashMap<TableKey, Arc<WireTable>>,
+    /// By lengths of the origin's labels; `None` for those that were met once.
+    ready: HashMap<(TableKey, u32), Option<Arc<ReadyTable>>>,
+    scratch: SnappyBlockWriter,
     /// By id of a series: where its labels stand.
     homes: Vec<Home>,
     /// Kept for its memory, some 64 KiB.
@@ -43,6 +47,11 @@ struct Home {
 
 /// Tables are looked through for those that nobody needs when as many were added as there were, and this many.
 const FEW: usize = 16;
+
+/// Tables stand ready for so many shapes of origins, on average, and some more. A job whose targets serve one page has as many
+/// shapes as lengths of label values occur together; a page of its own that each target has, comes in one shape.
+const SHAPES: usize = 4;
+const MORE_SHAPES: usize = 256;
 
 impl WireTables {
     /// The wire form under this key.
@@ -81,8 +90,34 @@ impl WireTables {
         if self.added >= FEW + self.by_key.len() / 2 {
             self.added = 0;
             self.by_key.retain(|_, table| table.is_alive());
+            let by_key = &self.by_key;
+            self.ready.retain(|(key, _), _| by_key.contains_key(key));
         }
         wire
+    }
+
+    /// `table` as it stands ready for origins like `origin`, with samples of `sample_len` bytes, from the second time on.
+    #[inline]
+    pub(crate) fn ready(
+        &mut self,
+        key: TableKey,
+        table: &WireTable,
+        origin: &WireOrigin,
+        sample_len: usize,
+    ) -> Option<Arc<ReadyTable>> {
+        match self.ready.get_mut(&(key, origin.shape())) {
+            Some(Some(ready)) => Some(Arc::clone(ready)),
+            Some(first) => {
+                let ready = Arc::new(ReadyTable::new(table, origin, sample_len, &mut self.scratch));
+                Some(Arc::clone(first.insert(ready)))
+            }
+            None => {
+                if self.ready.len() < SHAPES * self.by_key.len() + MORE_SHAPES {
+                    self.ready.insert((key, origin.shape()), None);
+                }
+                None
+            }
+        }
     }
 
     /// Labels of `series` from another table.

@@ -7,9 +7,11 @@
 
 mod known;
 mod matching;
+mod ready;
 mod trail;
 
 pub(super) use known::{TableKey, WireTables};
+pub(super) use ready::ReadyTable;
 pub(super) use trail::Trail;
 
 use super::labels::{Untranslatable, WireOrigin, cut_points};

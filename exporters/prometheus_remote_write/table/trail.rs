@@ -1,9 +1,9 @@
 //! Writing samples with references to those written just before.
 
 use super::super::labels::WireOrigin;
-use super::super::sample::{Timestamp, series_head};
+use super::super::sample::{Timestamp, series_head, series_head_len};
 use super::matching::REACH;
-use super::{Entry, Step, WireTable};
+use super::{Entry, ReadyTable, Step, WireTable};
 use prometheus::remote_write::snappy::Elements;
 
 /// Where the label sets and samples written last stand in the block.
@@ -13,6 +13,8 @@ pub(crate) struct Trail {
     group: u64,
     /// By index in the table modulo their number.
     marks: [Mark; REACH],
+    /// The index written last, and how many were written one after the other up to it, with samples of one length.
+    run: (u32, u32),
     head: Option<Head>,
     last: Option<Sent>,
     /// A sample whose value ends in zero bytes (in wire order: begins), as whole numbers do.
@@ -52,7 +54,7 @@ const TIME_AT: usize = VALUE_AT + 8;
 
 impl Default for Trail {
     fn default() -> Self {
-        Self { group: 0, marks: [NOWHERE; REACH], head: None, last: None, round: None }
+        Self { group: 0, marks: [NOWHERE; REACH], run: (u32::MAX, 0), head: None, last: None, round: None }
     }
 }
 
@@ -63,23 +65,42 @@ impl Trail {
         if self.group != group {
             self.group = group;
             self.marks = [NOWHERE; REACH];
+            self.run = (u32::MAX, 0);
         }
     }
 
-    /// Writes a time series with one sample: the series `entry`, which stands at `index` of `table`, at `origin`.
+    /// Writes a time series with one sample: the series `entry`, which stands at `index` of `table`, at `origin`; `ready` is
+    /// the same table for origins of its shape.
     #[inline]
     pub(crate) fn write(
         &mut self,
         out: &mut Elements<'_>,
-        table: &WireTable,
+        (table, ready): (&WireTable, Option<&ReadyTable>),
         (index, entry): (u32, &Entry),
         origin: &WireOrigin,
         value: f64,
         time: &Timestamp,
     ) {
-        self.head(out, usize::from(entry.len) + origin.len() + time.sample_len());
-        let at = out.position();
-        self.labels(out, table, (index, entry), origin);
+        let len = usize::from(entry.len) + origin.len() + time.sample_len();
+        let follows =
+            self.run.0.wrapping_add(1) == index && self.last.is_some_and(|l| usize::from(l.len) == time.sample_len());
+        let run = if follows { self.run.1 } else { 0 };
+        self.run = (index, run.saturating_add(1));
+        let known = ready.and_then(|ready| Some((ready.get(index, run, time.sample_len())?, ready.bytes())));
+        let at = match (known, self.head) {
+            (Some((known, bytes)), Some(head)) if out.continues(head.at as usize) => {
+                let now = Head { at: out.position() as u32, len: len as u32 };
+                self.head = Some(now);
+                out.prepared(&known.elements, bytes);
+                now.at as usize + series_head_len(len)
+            }
+            _ => {
+                self.head(out, len);
+                let at = out.position();
+                self.labels(out, table, (index, entry), origin);
+                at
+            }
+        };
         if let Some(mark) = self.marks.get_mut(index as usize % REACH) {
             *mark = Mark { index, at: at as u32 };
         }

@@ -45,13 +45,16 @@ impl Posted {
 /// What it answers: a status line with further header fields, and a body.
 pub(super) type Answer = (String, String);
 
+/// A request and what it was answered.
+type Answered = (Arc<Posted>, Answer);
+
 type Rule = Box<dyn Fn(usize, &Posted) -> Answer + Send + Sync>;
 
 /// A store that looks into requests before it answers.
 pub(super) struct Judge {
     pub(super) address: SocketAddr,
-    pub(super) posted: Arc<Mutex<Vec<(Arc<Posted>, Answer)>>>,
-    pub(super) connections: Arc<AtomicUsize>,
+    pub(super) posted: Arc<Mutex<Vec<Answered>>>,
+    connections: Arc<AtomicUsize>,
     task: JoinHandle<()>,
 }
 
@@ -113,7 +116,7 @@ impl Judge {
     }
 }
 
-async fn converse(stream: TcpStream, posted: Arc<Mutex<Vec<(Arc<Posted>, Answer)>>>, rule: Arc<Rule>) -> Option<()> {
+async fn converse(stream: TcpStream, posted: Arc<Mutex<Vec<Answered>>>, rule: Arc<Rule>) -> Option<()> {
     let mut stream = BufReader::new(stream);
     loop {
         let mut headers = Vec::new();
@@ -408,4 +411,26 @@ async fn what_a_store_has_not_written_is_counted() {
     assert_eq!(exporter.counted("prometheusremotewrite_written_samples"), 13.0);
     assert_eq!(exporter.dropped("not_written"), Some(13.0));
     assert_eq!(exporter.dropped("rejected_400"), Some(4.0));
+}
+
+#[tokio::test]
+async fn one_connection_serves_all_requests_of_a_shard() {
+    let judge = Judge::start(|_, posted| taken(posted)).await;
+    let mut exporter = Running::start_at(judge.address, "").await;
+    for _ in 0..10 {
+        assert_eq!(learn(exporter.send(3).await).await, AckOutcome::Delivered);
+    }
+    exporter.end().await;
+    assert_eq!((judge.seen().len(), judge.connections.load(Ordering::Relaxed)), (10, 1));
+}
+
+#[tokio::test]
+async fn requests_go_through_a_proxy() {
+    // The judge is the proxy; the endpoint does not exist.
+    let judge = Judge::start(|_, posted| taken(posted)).await;
+    let endpoint = SocketAddr::from(([127, 0, 0, 1], 9));
+    let mut exporter = Running::start_at(endpoint, &format!("proxy_url: http://{}", judge.address)).await;
+    assert_eq!(learn(exporter.send(3).await).await, AckOutcome::Delivered);
+    exporter.end().await;
+    assert_eq!(judge.seen()[0].0.header("request"), Some("POST http://127.0.0.1:9/api/v1/write HTTP/1.1"));
 }

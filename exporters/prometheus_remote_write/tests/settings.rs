@@ -1,79 +1,65 @@
 //! Keys.
 
-use super::config::{Config, Dialect};
+use super::super::config::{Config, Dialect};
+use super::config;
+use prometheus::remote_write::protocol::ProtocolVersion;
 use std::time::Duration;
 
-fn read(keys: &str, dialect: Dialect) -> Result<Config, String> {
-    let endpoint = match keys.starts_with("endpoint:") {
-        true => "",
-        false => "endpoint: https://aps-workspaces.eu-west-1.amazonaws.com/workspaces/ws-1/api/v1/remote_write\n",
-    };
-    let node = pipeline::config::parse(&format!("{endpoint}{keys}"), "test.yaml").unwrap();
-    Config::read(&node, dialect).map_err(|errors| errors.to_string())
+fn error(keys: &str) -> String {
+    let yaml = format!("endpoint: http://127.0.0.1:9/api/v1/write\n{keys}");
+    let node = pipeline::config::parse(&yaml, "test.yaml").unwrap();
+    Config::read(&node, Dialect::Plain).unwrap_err().to_string()
 }
 
 #[test]
-fn the_exporter_signs_as_its_block_says() {
-    let signing = |keys, dialect| read(keys, dialect).unwrap().signing;
-    assert!(signing("", Dialect::Plain).is_none());
-    let sigv4 = signing(
-        "sigv4: {region: r, access_key: k, secret_key: s, profile: p, role_arn: \"arn:aws:iam::1:role/r\", external_id: e, use_fips_sts_endpoint: true, service_name: n}",
-        Dialect::Plain,
-    )
-    .unwrap();
-    let role = sigv4.credentials.role.unwrap();
-    assert_eq!((sigv4.region.as_deref(), sigv4.service.as_deref()), (Some("r"), Some("n")));
-    assert_eq!((role.arn.as_str(), role.external_id.as_deref(), role.fips), ("arn:aws:iam::1:role/r", Some("e"), true));
-    assert_eq!(sigv4.credentials.profile.as_deref(), Some("p"));
-    assert_eq!(sigv4.credentials.keys.unwrap().access_key, "k");
-    // The service that Prometheus signs for whatever the host is called.
-    assert_eq!(signing("sigv4: {}", Dialect::Plain).unwrap().service.as_deref(), Some("aps"));
-}
-
-#[test]
-fn the_exporter_of_2021_always_signs_for_the_region_of_its_endpoint() {
-    let signing = |keys| read(keys, Dialect::Aws).unwrap().signing.unwrap();
-    for (keys, region) in [
-        ("", Some("eu-west-1")),
-        ("aws_auth: {}", Some("eu-west-1")),
-        ("aws_auth: {region: us-east-1, service: aps}", Some("us-east-1")),
-        ("endpoint: https://store.us-east-2.example.com/w", Some("us-east-2")),
-        ("endpoint: https://vpce-1-2.aps-workspaces.us-west-2.vpce.amazonaws.com/w", Some("us-west-2")),
-        ("endpoint: http://127.0.0.1:9090/w", None),
-        ("endpoint: http://localhost:9090/w", None),
-    ] {
-        let signing = signing(keys);
-        assert_eq!((signing.region.as_deref(), signing.service.as_deref()), (region, Some("aps")), "{keys}");
-    }
-    let role = signing("aws_auth: {role_arn: \"arn:aws:iam::1:role/r\"}").credentials.role.unwrap();
-    assert_eq!(role.arn, "arn:aws:iam::1:role/r");
-    // Signed by an extension instead.
-    assert!(read("auth: {authenticator: sigv4auth}", Dialect::Aws).unwrap().signing.is_none());
-}
-
-#[test]
-fn mistakes_about_signing_are_named_at_their_keys() {
-    for (keys, dialect, words) in [
-        ("sigv4: {access_key: k}", Dialect::Plain, "must provide a AWS SigV4 Access key and Secret Key"),
-        ("sigv4: {external_id: e}", Dialect::Plain, "external_id can only be used with role_arn"),
-        ("sigv4: {regoin: r}", Dialect::Plain, "regoin"),
-        ("sigv4: {}\nauth: {authenticator: sigv4auth}", Dialect::Plain, "at most one of"),
-        ("sigv4: {}\naws_auth: {}", Dialect::Aws, "at most one of"),
-        ("aws_auth: {}\nauth: {authenticator: sigv4auth}", Dialect::Aws, "at most one of"),
-        ("aws_auth: {}", Dialect::Plain, "aws_auth is a key of the exporter awsprometheusremotewrite"),
-    ] {
-        let error = read(keys, dialect).unwrap_err();
-        assert!(error.contains(words), "{keys}: {error}");
+fn versions_are_chosen_by_their_message() {
+    assert_eq!(config("").version, ProtocolVersion::V1);
+    assert_eq!(config("protobuf_message: prometheus.WriteRequest").version, ProtocolVersion::V1);
+    let two = config("protobuf_message: io.prometheus.write.v2.Request");
+    assert_eq!((two.version, two.send_metadata), (ProtocolVersion::V2, true));
+    assert!(!config("protobuf_message: io.prometheus.write.v2.Request\nsend_metadata: false").send_metadata);
+    assert!(!config("").send_metadata);
+    let unknown = error("protobuf_message: prometheus.WriteRequest3");
+    assert!(unknown.contains("test.yaml:2:") && unknown.contains("io.prometheus.write.v2.Request"), "{unknown}");
+    for keys in ["translation_strategy: NoTranslation", "convert_histograms_to_nhcb: true"] {
+        assert!(error(keys).contains("protobuf_message: io.prometheus.write.v2.Request"), "{keys}");
+        config(&format!("protobuf_message: io.prometheus.write.v2.Request\n{keys}"));
     }
 }
 
 #[test]
-fn an_endpoint_of_amp_has_its_limits() {
-    let amp = read("", Dialect::Plain).unwrap();
-    assert_eq!(amp.store.sample_age, Some(Duration::from_secs(3600)));
-    assert!(!amp.translation.send_exemplars);
-    assert!(read("send_exemplars: true", Dialect::Plain).unwrap().translation.send_exemplars);
-    let other = read("endpoint: https://store.example.com/w", Dialect::Plain).unwrap();
-    assert_eq!(other.store.sample_age, None);
-    assert!(other.translation.send_exemplars);
+fn shards_have_limits_and_a_target_age() {
+    let shards = |keys: &str| config(keys).queue.shards;
+    let own = shards("");
+    assert_eq!((own.min, own.max, own.target_age), (1, 5, Duration::from_secs(20)));
+    assert_eq!(shards("remote_write_queue: {num_consumers: 9}").max, 9);
+    assert_eq!(shards("remote_write_queue: {num_consumers: 9, max_shards: 7}").max, 7);
+    assert_eq!(shards("remote_write_queue: {max_shards: 1000}").max, 200);
+    assert_eq!(shards("max_batch_request_parallelism: 3\nremote_write_queue: {max_shards: 7}").max, 3);
+    assert_eq!(shards("remote_write_queue: {min_shards: 4, target_age: 5s}").min, 4);
+    let greater = error("remote_write_queue: {min_shards: 6}");
+    assert!(greater.contains("min_shards must not be greater than max_shards, which is 5"), "{greater}");
+    assert!(error("remote_write_queue: {min_shards: 0}").contains("min_shards must be positive"));
+    assert!(error("remote_write_queue: {target_age: 10ms}").contains("at least 1s"));
+}
+
+#[test]
+fn the_smaller_age_counts() {
+    let store = |keys: &str| config(keys).store;
+    assert_eq!(store("").sample_age, None);
+    let own = store("remote_write_queue: {sample_age_limit: 10m}");
+    assert_eq!((own.sample_age, own.age_reason()), (Some(Duration::from_secs(600)), "too_old"));
+    let stores = store("limits: amp\nremote_write_queue: {sample_age_limit: 2h}");
+    assert_eq!(
+        (stores.sample_age, stores.age_reason()),
+        (Some(Duration::from_secs(3600)), "greater_than_max_sample_age")
+    );
+    assert_eq!(store("remote_write_queue: {sample_age_limit: 0s}").sample_age, None);
+}
+
+#[test]
+fn requests_may_be_limited_to_few_bytes() {
+    assert_eq!(config("limits: {max_request_bytes: 32000}").store.request_bytes, Some(32_000));
+    assert!(config("limits: {max_request_bytes: 32000}").limits.packed_bytes <= 30_000);
+    assert!(error("limits: {max_request_bytes: 1000}").contains("at least 16384"));
 }

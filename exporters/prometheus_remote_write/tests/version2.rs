@@ -365,7 +365,8 @@ fn what_a_sample_costs() {
         let round = |round: i64| -> Vec<MetricBatch> {
             let group = |n: i64| {
                 let time = 1_760_000_000_000 + round * 15_000 + n * 150;
-                let value = |i: u32| (round * 1000 + n) as f64 + f64::from(i) * if i % 3 == 0 { 0.37 } else { 1.0 };
+                let value =
+                    |i: u32| (round * 1000 + n) as f64 + f64::from(i) * if i.is_multiple_of(3) { 0.37 } else { 1.0 };
                 let points = (0..SERIES).map(|i| point(i, time, value(i))).collect();
                 MetricBatch::new(vec![PointGroup::new(
                     Arc::clone(&targets[n as usize]),

@@ -1,33 +1,17 @@
 //! A request of version 2.0 that is being filled.
 
-use super::super::labels::label_pairs;
-use super::super::metadata::metric_type;
-use super::super::sample::Timestamp;
-use super::super::whole::exemplar_labels;
-use super::numbers::Numbers;
-use super::tables::{Group, RefMetadata, RefOrigin, SymbolTables};
-use pipeline::{Exemplar, Family};
-use prometheus::remote_write::snappy::Elements;
-use prometheus::remote_write::wire::encode::{put_varint, varint_len};
-use prometheus::remote_write::wire::v2::{put_exemplar, put_histogram, put_metadata, put_sample, put_series};
-use prometheus::remote_write::wire::{MetricType, NativeHistogram};
-use prometheus::remote_write::{SnappyBlockWriter, SnappyError};
-use prometheus::translate::UnitNamer;
+mod message;
 
-/// The body of a time series that is more than one sample by itself.
-pub(crate) enum Message<'a> {
-    /// A sample and its exemplars.
-    Sample {
-        /// The value as it is sent.
-        value: f64,
-        /// When the series began to count, in milliseconds since the Unix epoch; 0 if unknown.
-        start_ms: i64,
-        /// Those of the sample.
-        exemplars: &'a [&'a Exemplar],
-    },
-    /// A native histogram.
-    Histogram(&'a NativeHistogram),
-}
+pub(crate) use message::Message;
+
+use super::super::sample::Timestamp;
+use super::numbers::Numbers;
+use super::pieces::{Origin, Spelled, StartField, zero_bytes};
+use super::tables::{Group, RefMetadata, SymbolTables};
+use prometheus::remote_write::wire::MetricType;
+use prometheus::remote_write::wire::encode::varint_len;
+use prometheus::remote_write::wire::v2::put_metadata;
+use prometheus::remote_write::{SnappyBlockWriter, SnappyError};
 
 /// Symbols and series of a request, each compressed as they come.
 #[derive(Debug, Default)]
@@ -55,9 +39,6 @@ const SEEN: usize = 4096;
 /// Not in the block.
 const NOWHERE: u32 = u32::MAX;
 
-/// A repetition shorter than this is not worth a reference.
-const SHORTEST: usize = 4;
-
 /// Tag, length and tag in front of a value.
 const VALUE_AT: usize = 3;
 
@@ -81,35 +62,6 @@ struct Seen {
     bits: u64,
 }
 
-/// The origin whose points are being written.
-#[derive(Debug, Default)]
-struct Origin {
-    number: u32,
-    /// Its references, encoded.
-    text: Vec<u8>,
-    /// Where in the text each label ends.
-    ends: Vec<u16>,
-    /// A number for the list of ends.
-    shape: u32,
-    /// Lists of ends that were met in this request.
-    shapes: Vec<Vec<u16>>,
-    /// A run of its labels in the block: from which label to which, and where.
-    run: Option<(u8, u8, u32)>,
-    /// The origin before it, its references, and which labels of this one are the same: those of a job's targets differ in
-    /// one or two.
-    before: u32,
-    text_before: Vec<u8>,
-    same: Vec<bool>,
-}
-
-/// A series in the block, up to its value.
-#[derive(Debug, Default)]
-struct Spelled {
-    bytes: Vec<u8>,
-    at: Option<u32>,
-    bits: u64,
-}
-
 /// The end of the series that was written last.
 #[derive(Clone, Copy, Debug, Default)]
 struct Last {
@@ -119,41 +71,6 @@ struct Last {
     start_ms: i64,
     len: u32,
     metadata: Option<RefMetadata>,
-}
-
-/// The encoded start timestamp, which many samples share.
-#[derive(Clone, Copy, Debug, Default)]
-struct StartField {
-    millis: i64,
-    bytes: [u8; 11],
-    len: u8,
-}
-
-impl StartField {
-    #[inline]
-    fn set(&mut self, millis: i64) {
-        if millis != self.millis {
-            self.encode(millis);
-        }
-    }
-
-    #[cold]
-    fn encode(&mut self, millis: i64) {
-        let mut bytes = Vec::with_capacity(11);
-        if millis != 0 {
-            bytes.push(0x18);
-            put_varint(&mut bytes, millis.cast_unsigned());
-        }
-        self.millis = millis;
-        self.len = bytes.len() as u8;
-        if let Some(place) = self.bytes.get_mut(..bytes.len()) {
-            place.copy_from_slice(&bytes);
-        }
-    }
-
-    fn bytes(&self) -> &[u8] {
-        self.bytes.get(..usize::from(self.len)).unwrap_or(&[])
-    }
 }
 
 impl Body {
@@ -176,14 +93,12 @@ impl Body {
         self.text.clear();
         self.spelled.at = None;
         self.last = Last::default();
-        self.origin.shapes.clear();
+        self.origin.clear();
         self.request = self.request.wrapping_add(1);
         if self.request == 0 {
             // Once around: nothing may be taken for something of the first request.
             self.seen.clear();
         }
-        // No origin has this number.
-        (self.origin.number, self.origin.before) = (0, 0);
         result
     }
 
@@ -199,7 +114,7 @@ impl Body {
         start_ms: i64,
     ) {
         if self.origin.number != group.origin.number {
-            self.enter(tables, &group.origin);
+            self.origin.enter(&mut self.numbers, &tables.interned, &group.origin);
         }
         if self.seen.is_empty() {
             // No request has this number yet.
@@ -213,39 +128,6 @@ impl Body {
         self.emit(&mut seen, group.table.entries.get(index as usize).and_then(|e| e.metadata), value, time);
         if let Some(place) = self.seen.get_mut(place) {
             *place = seen;
-        }
-    }
-
-    /// Encodes the origin's references.
-    #[cold]
-    fn enter(&mut self, tables: &SymbolTables, origin: &RefOrigin) {
-        let own = &mut self.origin;
-        own.before = own.number;
-        (own.number, own.run) = (origin.number, None);
-        std::mem::swap(&mut own.text, &mut own.text_before);
-        let shape_before = own.shape;
-        own.text.clear();
-        own.ends.clear();
-        for label in origin.ids.chunks(2) {
-            for id in label {
-                self.numbers.put(&tables.interned, *id, &mut own.text);
-            }
-            own.ends.push(own.text.len() as u16);
-        }
-        let known = own.shapes.iter().position(|shape| *shape == own.ends);
-        own.shape = known.unwrap_or(own.shapes.len()) as u32;
-        if known.is_none() {
-            own.shapes.push(own.ends.clone());
-        }
-        own.same.clear();
-        if own.before == 0 || own.shape != shape_before {
-            own.before = 0;
-            return;
-        }
-        let mut start = 0;
-        for end in own.ends.iter().map(|end| usize::from(*end)) {
-            own.same.push(own.text.get(start..end) == own.text_before.get(start..end));
-            start = end;
         }
     }
 
@@ -363,116 +245,6 @@ impl Body {
         }
         *last = Last { at: times_at, millis: time.millis, start_ms: start.millis, len: times as u32, metadata };
     }
-
-    /// Writes a time series with these labels, in the encoding that version 1.0 has for them, and a body of any kind.
-    pub(crate) fn message(
-        &mut self,
-        tables: &SymbolTables,
-        labels: &[u8],
-        metadata: Option<&Family>,
-        message: &Message<'_>,
-        time: &Timestamp,
-    ) {
-        let Self { numbers, series, .. } = self;
-        let interned = &tables.interned;
-        let references: Vec<u32> = label_pairs(labels)
-            .flat_map(|(name, value)| [name, value])
-            .map(|text| numbers.of_text(interned, text))
-            .collect();
-        let mut body = Vec::new();
-        match message {
-            Message::Sample { value, start_ms, exemplars } => {
-                put_sample(&mut body, *value, time.millis, *start_ms);
-                for exemplar in *exemplars {
-                    let mut labels = exemplar_labels(exemplar);
-                    labels.sort_unstable();
-                    let references: Vec<u32> = labels
-                        .iter()
-                        .flat_map(|(name, value)| [name, value])
-                        .map(|text| numbers.of_text(interned, text.as_bytes()))
-                        .collect();
-                    put_exemplar(&mut body, &references, exemplar.value.as_f64(), exemplar.time / 1_000_000);
-                }
-            }
-            Message::Histogram(native) => put_histogram(&mut body, native),
-        }
-        if let Some(family) = metadata {
-            let unit = UnitNamer { utf8: false }.build(&family.unit);
-            let help = numbers.of_text(interned, family.description.as_bytes());
-            let unit = numbers.of_text(interned, unit.as_bytes());
-            put_metadata(&mut body, metric_type(family), help, unit);
-        }
-        series.write(|out| put_series(out, &references, |out| out.extend_from_slice(&body)));
-    }
-}
-
-impl Origin {
-    /// The references of the labels from number `first` up to number `end`.
-    #[inline]
-    fn labels(&self, first: u8, end: u8) -> &[u8] {
-        let at =
-            |labels: u8| usize::from(labels).checked_sub(1).and_then(|last| self.ends.get(last)).map_or(0, |end| *end);
-        self.text.get(usize::from(at(first))..usize::from(at(end))).unwrap_or(&[])
-    }
-
-    /// Writes them, as far as possible by references to `from`, where those of the origin `of` stand.
-    #[inline]
-    fn put(&mut self, out: &mut Elements<'_>, (first, end): (u8, u8), of: u32, mut from: usize) {
-        if of == self.number {
-            return out.copy(from, self.labels(first, end).len());
-        }
-        if of == self.before {
-            for label in first..end {
-                let piece = self.labels(label, label + 1);
-                match self.same.get(usize::from(label)) {
-                    Some(true) => out.copy(from, piece.len()),
-                    _ => out.literal(piece),
-                }
-                from += piece.len();
-            }
-            return;
-        }
-        let at = out.position() as u32;
-        let run = self.labels(first, end);
-        match self.run {
-            Some((of, to, from)) if (of, to) == (first, end) && run.len() >= 2 * SHORTEST => {
-                out.copy(from as usize, run.len());
-            }
-            _ => {
-                out.literal(run);
-                self.run = Some((first, end, at));
-            }
-        }
-    }
-}
-
-impl Spelled {
-    /// Writes `bytes` and a value, with what they have in common with the one before as references to it.
-    #[inline]
-    fn put(&self, out: &mut Elements<'_>, bytes: &[u8], bits: u64) {
-        let value = bits.to_le_bytes();
-        let Some(at) = self.at.map(|at| at as usize) else {
-            out.literal(bytes);
-            return out.literal(&value);
-        };
-        let before = self.bytes.as_slice();
-        let most = bytes.len().min(before.len());
-        let mut prefix = bytes.iter().zip(before).take_while(|(a, b)| a == b).count();
-        if prefix < SHORTEST {
-            prefix = 0;
-        }
-        let suffix =
-            bytes.iter().rev().zip(before.iter().rev()).take(most - prefix).take_while(|(a, b)| a == b).count();
-        out.copy(at, prefix);
-        if suffix < SHORTEST {
-            out.literal(bytes.get(prefix..).unwrap_or(&[]));
-            return out.literal(&value);
-        }
-        let zeros = zero_bytes(bits).min(zero_bytes(self.bits));
-        out.literal(bytes.get(prefix..bytes.len() - suffix).unwrap_or(&[]));
-        out.copy(at + before.len() - suffix, suffix + zeros);
-        out.literal(value.get(zeros..).unwrap_or(&[]));
-    }
 }
 
 /// The size of a length-delimited field of `len` bytes with a short tag.
@@ -515,11 +287,4 @@ fn read_cut(bytes: &[u8]) -> (usize, u8) {
         [low, high, through] => (usize::from(u16::from_le_bytes([*low, *high])), *through),
         _ => (0, 0),
     }
-}
-
-/// With how many zero bytes a value begins in wire order.
-#[inline]
-fn zero_bytes(bits: u64) -> usize {
-    // All of zero is zero bytes, and there are eight.
-    (bits.trailing_zeros() / 8) as usize
 }

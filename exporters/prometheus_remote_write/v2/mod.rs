@@ -9,6 +9,7 @@
 
 mod body;
 mod numbers;
+mod pieces;
 mod tables;
 #[cfg(test)]
 mod tests;

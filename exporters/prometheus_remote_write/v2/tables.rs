@@ -1,6 +1,6 @@
 //! Labels and metadata as lists of interned strings, for origins and for the series of tables.
 
-use super::super::labels::{Pieces, WireOrigin, cut_points, first_label, label_pairs};
+use super::super::labels::{Pieces, Runs, WireOrigin, cut_points, first_label, label_pairs};
 use super::super::metadata::metric_type;
 use super::super::sample::Timestamp;
 use super::super::table::WireTable;
@@ -10,6 +10,9 @@ use prometheus::translate::UnitNamer;
 use std::collections::HashMap;
 use std::sync::{Arc, Weak};
 
+/// Tables of one series each, by the slot of that.
+type Loose = Vec<Option<(Slot, Arc<RefTable>)>>;
+
 /// What is known of everything met so far, for version 2.0.
 #[derive(Debug, Default)]
 pub(crate) struct SymbolTables {
@@ -18,7 +21,7 @@ pub(crate) struct SymbolTables {
     /// By slot of the origin.
     origins: Vec<Option<(Slot, Arc<RefOrigin>)>>,
     /// Series that did not come by a table, by their slot; under translated names, and under those they came with.
-    loose: [Vec<Option<(Slot, Arc<RefTable>)>>; 2],
+    loose: [Loose; 2],
     /// Tables and origins so far: tells those of a request apart.
     count: u32,
     /// Tables that were added since those that nobody needs were last let go.
@@ -239,7 +242,7 @@ struct Builder {
 
 impl Builder {
     /// Appends a series; `labels` are its own, encoded, and where those of the origin stand among them.
-    fn add(&mut self, interned: &mut Symbols, labels: Option<(&[u8], &[(u16, u8)])>, series: &Series, metadata: bool) {
+    fn add(&mut self, interned: &mut Symbols, labels: Option<(&[u8], &Runs)>, series: &Series, metadata: bool) {
         let (ids, cuts) = (self.ids.len() as u32, self.cuts.len() as u32);
         let (own, runs) = labels.unwrap_or_default();
         let mut runs = runs.iter().peekable();

@@ -33,6 +33,16 @@ async fn plain_requests_name_the_whole_url() {
     assert!(heads.last().unwrap().contains("Host: b.example:81\r\n"));
 }
 
+#[test]
+fn the_proxy_of_a_request_is_told_without_its_password() {
+    let client = through("http://me:s%40cret@proxy.example:3128", Default::default());
+    let told = |url: &'static str| client.proxy_of(&http::Uri::from_static(url));
+    assert_eq!(told("https://a.example/"), Some("http://me:xxxxx@proxy.example:3128/".to_owned()));
+    assert_eq!(told("ftp://a.example/"), None);
+    let direct = self::client(&ClientSettings::default());
+    assert_eq!(direct.proxy_of(&http::Uri::from_static("http://a.example/")), None);
+}
+
 #[tokio::test]
 async fn https_goes_through_a_tunnel() {
     let ca = TestCa::new();

@@ -1,3 +1,5 @@
+#![expect(clippy::unwrap_used, reason = "tests")]
+
 use super::*;
 use crate::remote_write::wire::MetricType;
 use crate::remote_write::wire::{BucketSpan, Buckets, Exemplar, HistogramCount, Sample, SeriesMetadata};

@@ -15,18 +15,18 @@ const LONGEST_COPY: usize = 64;
 /// A copy that is not written yet, since it may turn out to be the beginning of a longer one.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Pending {
-    from: usize,
-    len: usize,
+    pub(super) from: usize,
+    pub(super) len: usize,
 }
 
 /// Adds elements to the block of a [`SnappyBlockWriter`].
 #[derive(Debug)]
 pub struct Elements<'a> {
-    writer: &'a mut SnappyBlockWriter,
+    pub(super) writer: &'a mut SnappyBlockWriter,
     /// Where the tag of the literal is that may still grow.
-    tag: usize,
+    pub(super) tag: usize,
     /// Its length; 0 if there is none.
-    open: usize,
+    pub(super) open: usize,
 }
 
 impl Pending {
@@ -145,7 +145,7 @@ impl<'a> Elements<'a> {
     }
 
     #[inline]
-    fn close_copy(&mut self) {
+    pub(super) fn close_copy(&mut self) {
         let SnappyBlockWriter { pending, packed, packed_raw, .. } = &mut *self.writer;
         if !pending.is_empty() {
             pending.write(packed, *packed_raw);

@@ -1,6 +1,7 @@
 //! The receiver over loopback connections, by both protocols.
 #![expect(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
+mod ending;
 mod hostile;
 mod over_grpc;
 mod over_http;

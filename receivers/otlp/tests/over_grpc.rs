@@ -173,3 +173,15 @@ async fn durable_answers_tell_of_delivery() {
         running.stop().await;
     }
 }
+
+#[tokio::test]
+async fn who_called_goes_along_with_what_was_sent() {
+    let mut running = Running::start("protocols: {grpc: {endpoint: '127.0.0.1:0', include_metadata: true}}").await;
+    let body = frame(0, &protobuf(Signal::Traces));
+    assert_eq!(running.call(TRACES, "Export", &[("x-tenant", "a"), ("x-tenant", "b")], body).await.code, 0);
+    let batch = running.input.recv_any().await.unwrap();
+    let client = batch.acks().client().unwrap();
+    assert!(client.address.is_some_and(|address| address.is_loopback()));
+    assert_eq!(client.metadata("x-tenant").unwrap().join(";"), "a;b");
+    running.stop().await;
+}

@@ -1,39 +1,31 @@
 //! Exemplars as the model has them.
 
 use pipeline::value::ExemplarValue;
-use pipeline::{Attributes, Exemplar};
+use pipeline::{AttributeValue, AttributesBuilder, Exemplar};
 use prometheus::exposition;
 use prometheus::labels::LabelsBuilder;
+use prometheus::translate::{ExemplarLabel, exemplar_label};
 
 /// The exemplar of the point at index `point`, measured at `time` nanoseconds.
 pub(super) fn convert(exemplar: &exposition::Exemplar<'_>, point: u32, time: i64) -> Exemplar {
     let mut labels = LabelsBuilder::new();
     exemplar.labels(&mut labels);
-    let trace_id = labels.get("trace_id").and_then(|text| hex(text, 16));
-    let span_id = labels.get("span_id").and_then(|text| hex(text, 8));
-    let is_id = |name: &str| match name {
-        "trace_id" => trace_id.is_some(),
-        "span_id" => span_id.is_some(),
-        _ => false,
-    };
-    let others = labels.iter().filter(|(name, _)| !is_id(name));
-    let attributes = Attributes::from_pairs(others);
+    let (mut trace_id, mut span_id): (Box<[u8]>, Box<[u8]>) = Default::default();
+    let mut attributes = AttributesBuilder::default();
+    for (name, value) in labels.iter() {
+        match exemplar_label(name, value) {
+            ExemplarLabel::TraceId(id) => trace_id = id,
+            ExemplarLabel::SpanId(id) => span_id = id,
+            ExemplarLabel::Empty => {}
+            ExemplarLabel::Other => attributes.push(name, AttributeValue::Str(value)),
+        }
+    }
     Exemplar {
         point,
         time: exemplar.timestamp_ms.map_or(time, |ms| ms.saturating_mul(1_000_000)),
         value: ExemplarValue::Float(exemplar.value),
-        trace_id: trace_id.unwrap_or_default(),
-        span_id: span_id.unwrap_or_default(),
-        attributes,
+        trace_id,
+        span_id,
+        attributes: attributes.build(),
     }
-}
-
-/// An id of `len` bytes written in lower-case hexadecimal digits; anything else stays text, so that it
-/// leaves as it came.
-fn hex(text: &str, len: usize) -> Option<Box<[u8]>> {
-    let lower = text.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b));
-    if text.len() != 2 * len || !lower {
-        return None;
-    }
-    (0..len).map(|i| u8::from_str_radix(text.get(2 * i..2 * i + 2)?, 16).ok()).collect()
 }

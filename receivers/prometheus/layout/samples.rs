@@ -140,6 +140,12 @@ impl SampleRules {
         if !valid {
             return Err(PageError::Series(format!("invalid metric name or label names: {}", shown())));
         }
+        if let Some(name) = labels.repeated() {
+            return Err(PageError::Series(format!(
+                "label name \"{name}\" is not unique: invalid sample ({})",
+                shown()
+            )));
+        }
         let LabelLimits { count, name_length, value_length } = self.limits;
         if count > 0 && labels.len() > count {
             return Err(PageError::Series(format!(

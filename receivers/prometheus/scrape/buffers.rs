@@ -11,20 +11,27 @@ const KEPT: usize = 16;
 /// A buffer that has grown beyond this is given back to the allocator.
 const MAX_KEPT_BYTES: usize = 2 << 20;
 
+/// The buffers of a job: one stock for bodies as they come, one for inflated pages, which are several times as large.
+#[derive(Debug, Default)]
+pub(super) struct Buffers {
+    pub(super) bodies: Stock,
+    pub(super) pages: Stock,
+}
+
 /// A stock of buffers.
 #[derive(Debug, Default)]
-pub(super) struct Buffers(Mutex<Vec<Vec<u8>>>);
+pub(super) struct Stock(Mutex<Vec<Vec<u8>>>);
 
-impl Buffers {
+impl Stock {
+    /// A buffer with whatever it held before: to inflate into it, only what it grows by has to be zeroed.
     pub(super) fn take(&self) -> Vec<u8> {
         self.0.lock().pop().unwrap_or_default()
     }
 
-    pub(super) fn give_back(&self, mut buffer: Vec<u8>) {
+    pub(super) fn give_back(&self, buffer: Vec<u8>) {
         if buffer.capacity() == 0 || buffer.capacity() > MAX_KEPT_BYTES {
             return;
         }
-        buffer.clear();
         let mut kept = self.0.lock();
         if kept.len() < KEPT {
             kept.push(buffer);

@@ -62,11 +62,12 @@ pub(super) async fn fetch(
     job: &ScrapeJob,
     buffers: &Buffers,
 ) -> Result<Fetched, FetchError> {
-    let mut body = buffers.take();
+    let mut body = buffers.bodies.take();
+    body.clear();
     let head = match client.send(request, &mut body, page_limit(job)).await {
         Ok(head) => head,
         Err(error) => {
-            buffers.give_back(body);
+            buffers.bodies.give_back(body);
             return Err(match error.kind() {
                 RequestErrorKind::BodyTooLarge => FetchError::over_size(),
                 kind => FetchError::new(kind.as_str(), error.to_string()),
@@ -74,7 +75,7 @@ pub(super) async fn fetch(
         }
     };
     if head.status != StatusCode::OK {
-        buffers.give_back(body);
+        buffers.bodies.give_back(body);
         return Err(FetchError::new("http_status", format!("server returned HTTP status {}", head.status)));
     }
     let text = |name| head.headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok()).unwrap_or_default();

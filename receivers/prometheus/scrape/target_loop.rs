@@ -146,11 +146,11 @@ impl TargetLoop {
         };
         let (batch, error) = match fetched {
             Ok(fetched) => {
-                let mut plain = runtime.shared.buffers.take();
+                let mut plain = runtime.shared.buffers.pages.take();
                 let result =
                     take_apart(&fetched, &runtime, &self.identity, &mut self.state, at(started.elapsed()), &mut plain);
-                runtime.shared.buffers.give_back(plain);
-                runtime.shared.buffers.give_back(fetched.into_buffer());
+                runtime.shared.buffers.pages.give_back(plain);
+                runtime.shared.buffers.bodies.give_back(fetched.into_buffer());
                 result
             }
             Err(error) => {

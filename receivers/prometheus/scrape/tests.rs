@@ -1,4 +1,6 @@
-#![expect(clippy::unwrap_used, clippy::print_stderr, reason = "tests, which say what they skip")]
+#![expect(clippy::unwrap_used, clippy::panic, clippy::print_stderr, reason = "tests, which say what they skip")]
+
+mod to_otlp;
 
 use super::fetch::Fetched;
 use super::job::JobRuntime;

@@ -21,6 +21,17 @@ const LABEL_BYTES: usize = 7 * 1024;
 const LABELS: usize = 150;
 const REQUEST_BYTES: usize = 1_000_000;
 
+/// Series that the service refuses, its words, and the reason that it counts them under.
+const REFUSED: [(&str, &str, &str); 3] = [
+    ("late", "user=1: err: out of order sample. timestamp=2026-01-01T00:00:00Z", "sample-out-of-order"),
+    ("twice", "user=1: err: duplicate sample for timestamp. timestamp=2026-01-01T00:00:00Z", "new-value-for-timestamp"),
+    (
+        "beyond",
+        "per-user series limit of 2000000 exceeded, Capacity from 2,000,000 to 10,000,000",
+        "per_user_series_limit",
+    ),
+];
+
 /// Answers as the service does.
 fn amp(
     request: &Request,
@@ -37,6 +48,13 @@ fn amp(
     }
     if request.body.len() > 900_000 {
         return refuse(413, format!("{} bytes are too near to the limit", request.body.len()));
+    }
+    // What nobody can know beforehand: the service takes nothing of a request with such a series.
+    for (name, words, _) in REFUSED {
+        if let Some((series, _)) = samples.with(&[&format!("__name__=\"{name}\"")]).next() {
+            let body = serde_json::json!({ "message": format!("{words}, series={series}") }).to_string();
+            return Some(Reply::status(400, &body));
+        }
     }
     for (series, samples) in &samples.0 {
         let labels = series.matches("=\"").count();
@@ -86,6 +104,9 @@ fn page(n: u64, port: u16) -> String {
     page += &(long("at_most_bytes", LABEL_BYTES, port) + &long("too_many_bytes", LABEL_BYTES + 1, port));
     page += &format!("# TYPE young gauge\nyoung 1 {:.3}\n", old(HOUR_MS - 120_000));
     page += &format!("# TYPE too_old gauge\ntoo_old 1 {:.3}\n", old(HOUR_MS + 120_000));
+    for (name, ..) in REFUSED {
+        page += &format!("# TYPE {name} gauge\n{name} {n}\n");
+    }
     page += &format!("# TYPE work counter\nwork_total {n} # {{trace_id=\"t{n}\"}} 1\n");
     page + "# EOF\n"
 }
@@ -128,11 +149,12 @@ fn what_is_over_a_limit_is_counted_by_its_reason_and_the_rest_arrives() {
     let target = Target::start_typed(OPEN_METRICS, move |n| page(n, *own.lock().unwrap()));
     *port.lock().unwrap() = target.port();
     let mut oxidot = start(&store, &home, &key, &job("amp", &target.address(), "300ms"), QUICK);
-    let samples = |name: &str| store.accepted().of(&[&format!("__name__=\"{name}\"")]).len();
+    let samples = |name: &str| store.know(|known| known.accepted.of(&[&format!("__name__=\"{name}\"")])).len();
     wait_until("some scrapes", || samples("work_total") >= 10);
     let dropped =
         |reason: &str| oxidot.own("otelcol_exporter_dropped_metric_points", &[&format!("reason=\"{reason}\"")]);
-    for reason in ["max_label_names_per_series", "label_value_too_long", "greater_than_max_sample_age"] {
+    let own = ["max_label_names_per_series", "label_value_too_long", "greater_than_max_sample_age"];
+    for reason in own.into_iter().chain(REFUSED.map(|(.., reason)| reason)) {
         let counted = dropped(reason);
         assert!(counted >= 10.0, "{reason}: {counted}");
     }
@@ -151,7 +173,7 @@ fn what_is_over_a_limit_is_counted_by_its_reason_and_the_rest_arrives() {
     assert_eq!(*violations.lock().unwrap(), [""; 0]);
     store.assert_nothing_bad();
     accepted.assert_in_order(&Samples::default());
-    for name in ["too_many_labels", "too_many_bytes", "too_old"] {
+    for name in ["too_many_labels", "too_many_bytes", "too_old", "late", "twice", "beyond"] {
         assert_eq!(samples(name), 0, "{name}");
     }
     for (at, up) in accepted.of(&["__name__=\"up\""]) {

@@ -2,7 +2,7 @@
 //! refused. Every signature is checked by botocore's code.
 
 mod cost;
-mod keys;
+pub(crate) mod keys;
 mod limits;
 mod metadata;
 mod refusals;
@@ -12,4 +12,4 @@ mod seeds;
 mod sources;
 mod store;
 mod sts;
-mod verifier;
+pub(crate) mod verifier;

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use super::keys::{Key, Standing};
 use super::scene::{Home, Scene, variable};
-use super::store::{AwsStore, EXPIRED};
+use super::store::{AwsStore, EXPIRED, REGION};
 use super::verifier::python;
 use crate::support::python::require_python;
 
@@ -52,7 +52,8 @@ fn scene(python: &Path, key: &Key) -> Scene {
     let (store, home) = (AwsStore::start(python), Home::new());
     store.keys().add(key);
     write_at_once(&home.credentials(), &key.profile("default"));
-    Scene::start(store, home, &[])
+    // Small requests, so that there are always some under way.
+    Scene::start_with(store, home, &[], &format!("max_samples_per_send: 50, sigv4: {{region: {REGION}}}"))
 }
 
 /// How long to go on: `rounds`, or as many minutes as the environment says.

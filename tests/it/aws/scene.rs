@@ -10,11 +10,12 @@ use crate::support::samples::{STALE, Samples};
 use crate::support::wait_until;
 
 /// Series of the target, besides those that every scrape has.
-pub(crate) const SERIES: usize = 200;
+pub(crate) const SERIES: usize = 100;
 
-/// Quick requests and retries, so that seconds stand for minutes; small requests, so that there are always some under way; and
-/// patience with a busy machine, since what times out may have been accepted and comes again.
-pub(crate) const QUICK: &str = "timeout: 60s, max_samples_per_send: 100, batch_send_deadline: 50ms, retry_on_failure: {initial_interval: 50ms, max_interval: 300ms}";
+/// Quick requests and retries, so that seconds stand for minutes; and patience with a busy machine, since what times out may
+/// have been accepted and comes again.
+pub(crate) const QUICK: &str =
+    "timeout: 60s, batch_send_deadline: 50ms, retry_on_failure: {initial_interval: 50ms, max_interval: 300ms}";
 
 /// A home directory without anything in it.
 pub(crate) struct Home(tempfile::TempDir);
@@ -125,7 +126,7 @@ impl Scene {
     pub(crate) fn check_complete(&self) {
         write_targets(&self.targets, &[]);
         wait_until("the last staleness marker", || {
-            let up = self.store.accepted().of(&["__name__=\"up\""]);
+            let up = self.store.know(|known| known.accepted.of(&["__name__=\"up\""]));
             up.last().is_some_and(|(_, bits)| *bits == STALE)
         });
         let taken_in = self.oxidot.wait_until_settled();

@@ -119,6 +119,6 @@ fn the_sigv4_block_of_prometheus_signs_in_an_exporter() {
 fn check(scene: &Scene) {
     scene.store.assert_nothing_bad();
     assert_eq!(scene.store.refusals(), 0);
-    assert_eq!(scene.store.signers().into_iter().collect::<Vec<_>>(), [scene.key.id.clone()]);
+    assert_eq!(scene.store.signers().into_iter().collect::<Vec<_>>(), std::slice::from_ref(&scene.key.id));
     assert!(scene.store.url().ends_with(PATH));
 }

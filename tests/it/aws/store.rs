@@ -189,7 +189,7 @@ impl Shared {
             return Some((format!("Credential should be scoped to a valid region, not '{region}'. "), None));
         }
         if service != "aps" {
-            return Some((format!("Credential should be scoped to correct service: 'aps'. "), None));
+            return Some(("Credential should be scoped to correct service: 'aps'. ".to_owned(), None));
         }
         let date = request.header("x-amz-date").unwrap_or_default();
         if !is_now(date) {

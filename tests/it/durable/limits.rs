@@ -51,22 +51,19 @@ fn a_log_at_its_limit_drops_the_oldest_first_and_counts_it() {
 
 #[test]
 fn a_request_that_is_always_refused_does_not_block_what_follows() {
-    let poison = std::sync::Arc::new(std::sync::Mutex::new(None));
-    let kept = std::sync::Arc::clone(&poison);
-    // The very first body is refused whenever it comes.
+    // One sample is refused whenever it comes, with all that comes in a request with it.
     let store = Store::start_judging(move |number, body| {
-        let mut poison = kept.lock().unwrap();
-        let poison = poison.get_or_insert_with(|| body.to_vec());
-        if poison == body { Verdict::refuse(400, "this is refused for ever") } else { up(number) }
+        let poison = Samples::of_request(body)
+            .with(&["work_total", "i=\"7\""])
+            .any(|(_, samples)| samples.iter().any(|(_, bits)| f64::from_bits(*bits) == 2.0));
+        if poison { Verdict::refuse(400, "this is refused for ever") } else { up(number) }
     });
     let mut scene = Scene::start(store);
     scene.wait_for_scrapes(8);
-    wait_until("what follows", || super::missing(&scene.store.accepted(), 1..=8).len() <= 8 * super::SERIES / 2);
-    scene.oxidot.wait_for_log("The store has rejected");
-    let sent = || scene.oxidot.own("otelcol_exporter_sent_metric_points", &[]);
-    let before = sent();
-    wait_until("more to be sent", || sent() > before);
-    assert!(scene.oxidot.own("otelcol_exporter_dropped_metric_points", &["reason=\"rejected_"]) > 0.0);
+    let missing = || super::missing(&scene.store.accepted(), 1..=8);
+    wait_until("all but that", || missing() == [2]);
+    scene.oxidot.wait_for_log("this is refused for ever");
+    assert_eq!(scene.dropped("rejected_400"), 1.0);
     assert_eq!(scene.oxidot.end().code(), Some(0));
     // Nothing of it waits in the log: it was given up, and is not sent again after a restart.
     scene.start_again();

@@ -1,19 +1,12 @@
 //! The OpenTelemetry SDK for Python sends by both protocols; what arrives is asked of Prometheus and read in the log.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
 use crate::support::oxidot::Oxidot;
 use crate::support::prometheus::{QueryServer, prometheus};
-use crate::support::python::{environment, require_python};
+use crate::support::python::{opentelemetry, require_python};
 use crate::support::{free_port, require, wait_until};
-
-/// An interpreter that has the SDK, or why there is none.
-fn python() -> Result<PathBuf, String> {
-    let packages = ["opentelemetry-sdk", "opentelemetry-exporter-otlp"];
-    let modules = "opentelemetry.exporter.otlp.proto.grpc, opentelemetry.exporter.otlp.proto.http";
-    environment("opentelemetry-sdk", &packages, modules)
-}
 
 struct Scene {
     oxidot: Oxidot,
@@ -48,7 +41,7 @@ fn value(store: &QueryServer, selector: &str) -> f64 {
 #[test]
 fn everything_that_the_sdk_sends_arrives() {
     require!("prometheus", "python3");
-    let python = require_python!(python());
+    let python = require_python!(opentelemetry());
     let mut scene = scene();
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/otlp/sdk.py");
     for (protocol, endpoint) in

@@ -32,6 +32,13 @@ fn make(name: &str, packages: &[&str], modules: &str) -> Result<PathBuf, String>
     Ok(python)
 }
 
+/// With the SDK of OpenTelemetry, its exporters, and with them grpcio and the messages of OTLP.
+pub(crate) fn opentelemetry() -> Result<PathBuf, String> {
+    let packages = ["opentelemetry-sdk", "opentelemetry-exporter-otlp"];
+    let modules = "opentelemetry.exporter.otlp.proto.grpc, opentelemetry.exporter.otlp.proto.http";
+    environment("opentelemetry-sdk", &packages, modules)
+}
+
 /// Leaves the test unless Python with these packages can be had.
 macro_rules! require_python {
     ($environment:expr) => {
