@@ -359,15 +359,19 @@ async fn metadata_does_not_stand_in_the_way_of_requests_from_before_a_change_of_
     let keys = "send_metadata: true\nmax_samples_per_send: 1\ntimeout: 30s\n\
                 remote_write_queue: {min_shards: 1, num_consumers: 4, queue_size: 400}";
     let mut exporter = Running::start(&store, keys).await;
-    let first = exporter.send(12).await;
+    // Metadata is that of series which live.
+    let batches = [points_of_one_job(12, 1000), points_of_one_job(12, 2000)];
+    let first = exporter.send_batch(batches[0].clone()).await;
     tokio::time::sleep(Duration::from_secs(61)).await;
     assert_eq!(exporter.counted("prometheusremotewrite_shards"), 1.0);
-    let second = exporter.send_batch(points_of_one_job(12, 2000)).await;
+    let second = exporter.send_batch(batches[1].clone()).await;
     let both = async { (first.await.unwrap(), second.await.unwrap()) };
     let both = tokio::time::timeout(Duration::from_secs(3600), both).await;
     assert_eq!(both.unwrap(), (AckOutcome::Delivered, AckOutcome::Delivered));
     assert!(exporter.counted("prometheusremotewrite_shards") > 1.0);
     exporter.end().await;
+    // Metadata went at the beginning and at the change at least.
+    assert!(store.seen().len() >= 12 + 12 + 2);
     ticks.abort();
 }
 
