@@ -77,7 +77,19 @@ impl Reader {
     /// If files cannot be read; nothing is skipped then.
     pub fn next_now(&mut self) -> Result<Option<Read>, ReadError> {
         match &mut self.files {
-            Some(files) => files.next(),
+            Some(files) => files.next(None),
+            None => Ok(None),
+        }
+    }
+
+    /// The next record before `until`, or `None` if there is none. Whatever has to be skipped on the way, no later record is
+    /// read: somebody may have to have something else first. Blocks for the time of a read.
+    ///
+    /// # Errors
+    /// As [`Reader::next_now`].
+    pub fn next_before(&mut self, until: Position) -> Result<Option<Read>, ReadError> {
+        match &mut self.files {
+            Some(files) => files.next(Some(until)),
             None => Ok(None),
         }
     }
@@ -96,7 +108,7 @@ impl Reader {
                     && let Some(mut files) = self.files.take()
                 {
                     self.busy = Some(tokio::task::spawn_blocking(move || {
-                        let read = files.next();
+                        let read = files.next(None);
                         (files, read)
                     }));
                 }
@@ -183,14 +195,17 @@ impl Reader {
 }
 
 impl Files {
-    fn next(&mut self) -> Result<Option<Read>, ReadError> {
+    fn next(&mut self, until: Option<Position>) -> Result<Option<Read>, ReadError> {
         let log = Arc::clone(&self.log);
-        self.read(&log).map_err(|source| ReadError { directory: log.shown(), source })
+        self.read(&log, until).map_err(|source| ReadError { directory: log.shown(), source })
     }
 
-    fn read(&mut self, log: &Inner) -> io::Result<Option<Read>> {
+    fn read(&mut self, log: &Inner, until: Option<Position>) -> io::Result<Option<Read>> {
         loop {
             let Some(view) = log.index.lock().view(self.cursor) else { return Ok(None) };
+            if until.is_some_and(|until| view.at.record >= until.record) {
+                return Ok(None);
+            }
             if view.at.offset >= view.limit {
                 if !self.leave(log, &view) {
                     return Ok(None);
@@ -201,6 +216,12 @@ impl Files {
                 self.give_up_rest(log, &view);
                 continue;
             };
+            if let Some(until) = until.filter(|until| start.record >= until.record) {
+                // All that was to be read is damaged.
+                self.report_damage(log, view.at, until);
+                log.index.lock().advance(self.cursor, view.at, until, until, None);
+                return Ok(None);
+            }
             let samples = header.samples_before.saturating_add(u64::from(header.samples));
             let end = Position {
                 segment: start.segment,

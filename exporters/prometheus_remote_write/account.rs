@@ -61,7 +61,8 @@ impl Account {
     /// Up to `end` there is nothing to encode.
     pub(super) fn pass(&self, end: Position) {
         let mut state = self.state.lock();
-        let nothing_open = state.encoding > state.last;
+        // At the beginning nothing has been encoded at all.
+        let nothing_open = state.encoding > state.last || state.last == 0;
         state.last += 1;
         let number = state.last;
         state.entries.push_back((number, Entry { end: Some(end), oldest_ms: i64::MAX }));
@@ -176,6 +177,9 @@ mod tests {
 
     #[test]
     fn what_is_passed_waits_for_what_is_before_it_and_for_nothing_else() {
+        let account = Account::default();
+        account.pass(position(0));
+        assert_eq!(account.reached(), Some(position(0)));
         let account = Account::default();
         let first = begin(&account, 1);
         account.pass(position(2));

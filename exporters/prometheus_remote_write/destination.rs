@@ -247,16 +247,17 @@ impl Running {
     }
 
     async fn hand_over(&mut self, shards: &Shards) {
+        // One by one, so that none is left outside of both if the deadline passes meanwhile.
+        while let Some(request) = self.encoder.next_sealed() {
+            shards.enqueue(request).await;
+        }
+        // Behind them: it is of the present generation, and would wait for those of an earlier one that wait behind it.
         if let Some(metadata) = &mut self.metadata
             && self.encoder.version() == ProtocolVersion::V1
         {
             for request in metadata.due(self.encoder.translation(), self.encoder.generation()) {
                 shards.enqueue(request).await;
             }
-        }
-        // One by one, so that none is left outside of both if the deadline passes meanwhile.
-        while let Some(request) = self.encoder.next_sealed() {
-            shards.enqueue(request).await;
         }
         if let Some(account) = &self.account {
             account.encoded(self.encoder.oldest_open());

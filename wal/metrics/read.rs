@@ -79,7 +79,7 @@ impl MetricReader {
     /// # Errors
     /// If files cannot be read; nothing is skipped then.
     pub fn next_now(&mut self) -> Result<Option<ReadBatch>, ReadError> {
-        self.inner.as_mut().map_or(Ok(None), Inner::next)
+        self.inner.as_mut().map_or(Ok(None), |inner| inner.next(None))
     }
 
     /// The next batch; waits until there is one. Reads and decodes on the blocking pool. May be dropped at any point
@@ -93,7 +93,7 @@ impl MetricReader {
                 // Whatever is appended from here on wakes the wait below.
                 self.end.borrow_and_update();
                 if self.has_more() {
-                    self.begin_read();
+                    self.begin_read(None);
                 }
             }
             if self.busy.is_some() {
@@ -110,7 +110,8 @@ impl MetricReader {
         }
     }
 
-    /// The next batch before `until`; `None` once nothing before that is left. Reads and decodes on the blocking pool. May
+    /// The next batch before `until`; `None` once nothing before that is left, and never a later one: what the log did not take
+    /// may be due before that. Reads and decodes on the blocking pool. May
     /// be dropped at any point and called again without losing a batch.
     ///
     /// # Errors
@@ -122,7 +123,7 @@ impl MetricReader {
                 if stands.record >= until.record {
                     return Ok(None);
                 }
-                self.begin_read();
+                self.begin_read(Some(until));
             }
             // Without a thread that reads there is nothing to read with: the one before has ended with the runtime.
             let Some(read) = self.join_read().await else { return std::future::pending().await };
@@ -135,11 +136,11 @@ impl MetricReader {
         }
     }
 
-    /// Has a thread of the blocking pool read on.
-    fn begin_read(&mut self) {
+    /// Has a thread of the blocking pool read on, up to a place if one is given.
+    fn begin_read(&mut self, until: Option<Position>) {
         if let Some(mut inner) = self.inner.take() {
             self.busy = Some(tokio::task::spawn_blocking(move || {
-                let read = inner.next();
+                let read = inner.next(until);
                 (inner, read)
             }));
         }
@@ -177,13 +178,18 @@ impl MetricReader {
 }
 
 impl Inner {
-    fn next(&mut self) -> Outcome {
-        while let Some(read) = self.reader.next_now()? {
+    fn next(&mut self, until: Option<Position>) -> Outcome {
+        loop {
+            // Records of definitions give no batch, and behind the last one may be what is not to be read yet.
+            let read = match until {
+                Some(until) => self.reader.next_before(until)?,
+                None => self.reader.next_now()?,
+            };
+            let Some(read) = read else { return Ok(None) };
             if let Some(batch) = self.decode(read)? {
                 return Ok(Some(batch));
             }
         }
-        Ok(None)
     }
 
     fn decode(&mut self, read: Read) -> Outcome {

@@ -382,3 +382,37 @@ async fn what_is_at_hand_can_be_passed_over() {
     assert!(reader.next_before(end).await.unwrap().is_none());
     assert_eq!(log.losses(0), Losses::default());
 }
+
+/// Where the disk becomes full between definitions and the samples that need them, the definitions stay. Whatever comes
+/// later in the log is behind what memory has had to take in between.
+#[tokio::test]
+async fn reading_up_to_a_place_does_not_go_beyond_it() {
+    let directory = scratch();
+    let log = Log::open(options(directory.path())).unwrap();
+    let mut writer = MetricWriter::default();
+    let mut reader = MetricReader::new(&log, 0);
+    let table = table("bound_test", 20);
+    let mut state = vec![1.0; 20];
+    let mut next = |target: &str, time: i64| MetricBatch::new(vec![scrape(&origin(target), &table, &mut state, time)]);
+    let first = writer.append(&log, &[next("a", 1000)]).unwrap();
+    let kept = next("b", 2000);
+    let mut until = first;
+    for room in 0.. {
+        log.leave_room(Some(room));
+        writer.append(&log, std::slice::from_ref(&kept)).unwrap_err();
+        until = log.end();
+        if until.record > first.record {
+            break;
+        }
+    }
+    log.leave_room(None);
+    let later = next("b", 3000);
+    let end = writer.append(&log, std::slice::from_ref(&later)).unwrap();
+    assert_eq!(reader.next_before(until).await.unwrap().unwrap().end, first);
+    assert!(reader.next_before(until).await.unwrap().is_none());
+    assert_eq!(log.read_up_to(0).unwrap().record, until.record);
+    let read = reader.next_before(end).await.unwrap().unwrap();
+    assert_same(read.batch.groups(), later.groups());
+    assert!(reader.next_before(end).await.unwrap().is_none());
+    assert_eq!(log.losses(0), Losses::default());
+}

@@ -346,6 +346,31 @@ async fn series_stay_in_order_while_shards_come_and_go() {
     }
 }
 
+/// Metadata is due at the moment at which the number of shards changes, and what is encoded for the former number waits yet.
+#[tokio::test(start_paused = true)]
+async fn metadata_does_not_stand_in_the_way_of_requests_from_before_a_change_of_shards() {
+    // The clock does not leap over what takes the network a moment.
+    let ticks = tokio::spawn(async {
+        loop {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    });
+    let store = Store::start(|_| (Duration::from_secs(10), Some(ACCEPTED))).await;
+    let keys = "send_metadata: true\nmax_samples_per_send: 1\ntimeout: 30s\n\
+                remote_write_queue: {min_shards: 1, num_consumers: 4, queue_size: 400}";
+    let mut exporter = Running::start(&store, keys).await;
+    let first = exporter.send(12).await;
+    tokio::time::sleep(Duration::from_secs(61)).await;
+    assert_eq!(exporter.counted("prometheusremotewrite_shards"), 1.0);
+    let second = exporter.send_batch(points_of_one_job(12, 2000)).await;
+    let both = async { (first.await.unwrap(), second.await.unwrap()) };
+    let both = tokio::time::timeout(Duration::from_secs(3600), both).await;
+    assert_eq!(both.unwrap(), (AckOutcome::Delivered, AckOutcome::Delivered));
+    assert!(exporter.counted("prometheusremotewrite_shards") > 1.0);
+    exporter.end().await;
+    ticks.abort();
+}
+
 /// Waits by the settings: the Collector's spread where it is set, full jitter where it is not.
 #[test]
 fn waits_grow_up_to_their_limit_and_are_spread() {
