@@ -96,7 +96,8 @@ impl Parts<'_> {
             let before = place.min(end).checked_sub(from).and_then(|at| before.get(at));
             place.min(end) - before.copied().unwrap_or_default()
         };
-        let mut todo = vec![end - count..end];
+        let mut todo = Vec::with_capacity(2 * self.todo.len() + 1);
+        todo.push(end - count..end);
         for range in self.todo.drain(..) {
             // Metadata stands behind all series, and stays there.
             todo.push(range.start.max(end)..range.end.max(end));
