@@ -59,6 +59,10 @@ impl Sum {
                 Err(error) => return Err(error),
             }
         }
+        if filled == 0 {
+            // As where nothing was read yet.
+            return Ok(Self::default());
+        }
         let hash = xxh3_128(bytes.get(..filled).unwrap_or_default());
         Ok(Self { len: filled as u64, hash: ((hash >> 64) as u64, hash as u64) })
     }

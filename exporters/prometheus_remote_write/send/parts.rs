@@ -2,7 +2,9 @@
 //!
 //! Parts are cut in two until they are accepted, from the first to the last, so that what belongs to one series stays in
 //! order. A request that is too large is cut so down to one series if need be. One with something wrong in it is cut until the
-//! culprits stand alone, within a budget: a store that refuses everything must not be asked ten thousand times.
+//! culprits stand alone, within a budget: a store that refuses everything must not be asked ten thousand times. Once a sample
+//! was refused, later ones of its series most likely will be too, so they are set aside and sent last: what the store minds of one
+//! series does not use up the budget of the others.
 
 use super::super::encode::{Contents, Request};
 use super::{Course, Refusal, Sender, Shipped};
@@ -38,6 +40,8 @@ struct Parts<'a> {
     /// Refusals that may still be followed by a cut.
     budget: u32,
     in_a_row: u32,
+    /// From this place on stand series of which a sample was refused.
+    aside: usize,
     outcome: AckOutcome,
 }
 
@@ -69,6 +73,38 @@ impl Parts<'_> {
         self.todo.push(middle..range.end);
         self.todo.push(range.start..middle);
         true
+    }
+
+    /// Moves what is still to be sent of the series at `culprit`, which was refused, behind everything else.
+    fn set_aside(&mut self, culprit: usize) {
+        let (from, end) = (culprit + 1, self.batch.series.len());
+        let Some(labels) = self.batch.series.get(culprit).map(|series| series.labels.clone()) else { return };
+        let Some(rest) = self.batch.series.get_mut(from..).filter(|_| culprit < self.aside) else { return };
+        // For each place, how many of it stand before.
+        let mut before = vec![0];
+        before.extend(rest.iter().scan(0, |count, series| {
+            *count += usize::from(series.labels == labels);
+            Some(*count)
+        }));
+        let count = before.last().copied().unwrap_or_default();
+        if count == 0 {
+            return;
+        }
+        rest.sort_by_cached_key(|series| series.labels == labels);
+        self.aside = self.aside.min(end) - count;
+        let moved = |place: usize| {
+            let before = place.min(end).checked_sub(from).and_then(|at| before.get(at));
+            place.min(end) - before.copied().unwrap_or_default()
+        };
+        let mut todo = Vec::with_capacity(2 * self.todo.len() + 1);
+        todo.push(end - count..end);
+        for range in self.todo.drain(..) {
+            // Metadata stands behind all series, and stays there.
+            todo.push(range.start.max(end)..range.end.max(end));
+            todo.push(moved(range.start)..moved(range.end));
+        }
+        todo.retain(|range| !range.is_empty());
+        self.todo = todo;
     }
 
     /// Notes that not all was delivered.
@@ -110,6 +146,7 @@ impl Sender {
             todo: vec![all],
             budget: BUDGET,
             in_a_row: 0,
+            aside: usize::MAX,
             outcome: AckOutcome::Delivered,
         };
         let mut known = Some((first, request.body.len()));
@@ -197,8 +234,11 @@ impl Sender {
                 }
                 if !parts.cut(&range, &refusal) {
                     let contents = parts.contents(&range);
-                    self.refused(&refusal, &contents, parts.batch.series.get(range).unwrap_or(&[]));
+                    self.refused(&refusal, &contents, parts.batch.series.get(range.clone()).unwrap_or(&[]));
                     parts.worsen(AckOutcome::Rejected);
+                    if range.len() == 1 && refusal.status.as_u16() != 413 {
+                        parts.set_aside(range.start);
+                    }
                 }
             }
         }

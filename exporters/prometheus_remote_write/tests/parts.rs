@@ -191,6 +191,36 @@ async fn culprits_are_found_and_the_rest_is_delivered_in_order() {
     }
 }
 
+/// What waited during an outage has many samples of each series. If the store minds one series, it minds all of them; those of
+/// the other series are delivered, and stay in order.
+#[tokio::test]
+async fn a_series_that_is_always_refused_takes_no_other_with_it() {
+    let judge = Judge::start(|_, posted| match posted.values_of("i").contains(&"3".to_owned()) {
+        true => ("400 Bad Request".to_owned(), "out of order sample, series: {i=\"3\"}".to_owned()),
+        false => taken(posted),
+    })
+    .await;
+    let mut exporter = Running::start_at(judge.address, "").await;
+    let origin = super::origin(Source::Scrape, &[("service.name", "job")], &[]);
+    let table: Vec<_> = (0..10).map(|i| super::series("x", FamilyKind::Gauge, &[("i", &i.to_string())])).collect();
+    let points = (0..60).flat_map(|scrape| (0..10).map(move |i| super::point(i, 1000 + scrape, 1.0))).collect();
+    let fate = exporter.send_batch(super::batch(&origin, table, points)).await;
+    assert_eq!(learn(fate).await, AckOutcome::Rejected);
+    exporter.end().await;
+    assert_eq!(exporter.dropped("rejected_400"), Some(60.0));
+    assert_eq!(exporter.counted("sent_metric_points"), 540.0);
+    let mut times: BTreeMap<String, Vec<i64>> = BTreeMap::new();
+    for posted in judge.accepted() {
+        for series in &posted.batch().series {
+            let name = series.labels.iter().find(|(name, _)| *name == b"i").unwrap().1;
+            let of = times.entry(String::from_utf8_lossy(name).into_owned()).or_default();
+            of.extend(series.samples.iter().map(|sample| sample.timestamp_ms));
+        }
+    }
+    assert_eq!(times.len(), 9);
+    assert!(times.values().all(|times| *times == (1000..1060).collect::<Vec<i64>>()), "{times:?}");
+}
+
 #[tokio::test]
 async fn a_store_that_refuses_everything_is_not_asked_for_ever_and_blocks_nothing() {
     let judge = Judge::start(|_, _| ("400 Bad Request".to_owned(), "sample too old".to_owned())).await;
