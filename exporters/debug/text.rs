@@ -176,8 +176,8 @@ fn put_detailed_point(out: &mut String, at: usize, node: &PointNode<'_>) {
 fn point_title(point: &Point) -> &'static str {
     match point.value {
         Value::Float(_) | Value::Int(_) | Value::NoRecordedValue => "NumberDataPoints",
-        Value::Histogram(_) => "HistogramDataPoints",
-        Value::ExponentialHistogram(_) => "ExponentialHistogramDataPoints",
+        Value::Histogram(_) | Value::FloatHistogram(_) => "HistogramDataPoints",
+        Value::ExponentialHistogram(_) | Value::FloatExponentialHistogram(_) => "ExponentialHistogramDataPoints",
         Value::Summary(_) => "SummaryDataPoints",
     }
 }
