@@ -5,6 +5,7 @@ use pipeline::value::{ExponentialBuckets, ExponentialHistogram, Histogram, Reset
 use pipeline::{Temporality, Value};
 use prometheus::remote_write::Batch;
 use prometheus::remote_write::wire::{self, BucketSpan, HistogramCount, NativeHistogram};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 const VERSIONS: [&str; 2] = ["", "protobuf_message: io.prometheus.write.v2.Request\n"];
 const CUMULATIVE: Temporality = Temporality::Cumulative;
@@ -121,6 +122,17 @@ fn listed_bounds_with_fractions_are_native_in_version_2_and_classic_in_version_1
         told,
         [("h_sum", 9.0), ("h_count", 2.75), ("h_bucket0.5", 0.25), ("h_bucket1", 0.25), ("h_bucket+Inf", 2.75)]
     );
+}
+
+#[test]
+fn a_store_that_takes_no_listed_bounds_gets_classic_histograms_in_either_version() {
+    let value = Value::FloatHistogram(Box::new(float_explicit()));
+    let mut encoder = encoder_of(&format!("{}limits: amp\nconvert_histograms_to_nhcb: true\n", VERSIONS[1]));
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_nanos() as i64;
+    let (origin, series) = sender(EXPLICIT);
+    let point = Point { series: 0, flags: 0, time: now, start: 0, value };
+    let (natives, samples) = sent(&mut encoder, batch(&origin, vec![series], vec![point]));
+    assert!(natives.is_empty() && samples.len() == 5, "{natives:?} {samples:?}");
 }
 
 #[test]
