@@ -73,7 +73,7 @@ impl Shard {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     pub(super) fn full(&self, limits: Limits) -> bool {
         self.contents.values() as usize >= limits.samples
             || self.body.raw_len() >= limits.raw_bytes
@@ -94,23 +94,34 @@ impl Shard {
     }
 
     /// Counts one float sample that was written.
-    #[inline]
+    #[inline(always)]
     pub(super) fn took_sample(&mut self, time: &Timestamp, acks: &Acks) {
-        self.took(Contents { samples: 1, ..Contents::default() }, time, acks);
+        self.contents.points += 1;
+        self.contents.samples += 1;
+        self.took_at(time, acks);
     }
 
     /// Counts a point that was written with `contents`.
-    #[inline]
     pub(super) fn took(&mut self, contents: Contents, time: &Timestamp, acks: &Acks) {
         self.contents.points += 1;
         self.contents.samples += contents.samples;
         self.contents.histograms += contents.histograms;
         self.contents.exemplars += contents.exemplars;
+        self.took_at(time, acks);
+    }
+
+    #[inline(always)]
+    fn took_at(&mut self, time: &Timestamp, acks: &Acks) {
         self.contents.newest_ms = self.contents.newest_ms.max(time.millis);
         self.contents.oldest_ms = self.contents.oldest_ms.min(time.millis);
         // One share per request, however many of the batch's points are in it.
         if acks.awaited() && !self.acks.awaited() {
-            self.acks = acks.clone();
+            self.answer(acks);
         }
+    }
+
+    #[cold]
+    fn answer(&mut self, acks: &Acks) {
+        self.acks = acks.clone();
     }
 }

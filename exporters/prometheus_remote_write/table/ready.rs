@@ -9,7 +9,7 @@ use super::super::labels::WireOrigin;
 use super::super::sample::series_head;
 use super::{Form, Step, WireTable};
 use prometheus::remote_write::SnappyBlockWriter;
-use prometheus::remote_write::snappy::{Prepared, Preparing};
+use prometheus::remote_write::snappy::{PADDING, Prepared, Preparing};
 
 /// The series of a table, ready for origins whose labels have certain lengths.
 #[derive(Debug)]
@@ -65,6 +65,7 @@ impl ReadyTable {
                 ready(table, origin, index, &places, &mut bytes, scratch)
             });
         }
+        bytes.extend_from_slice(&PADDING);
         Self { entries: entries.into(), bytes: bytes.into(), sample_len }
     }
 

@@ -49,8 +49,11 @@ const NOWHERE: Mark = Mark { index: u32::MAX, at: 0 };
 /// Tag, length and tag in front of the value of a sample.
 const VALUE_AT: usize = 3;
 
+/// Bytes of the value.
+const VALUE_LEN: usize = 8;
+
 /// Where its timestamp follows.
-const TIME_AT: usize = VALUE_AT + 8;
+const TIME_AT: usize = VALUE_AT + VALUE_LEN;
 
 impl Default for Trail {
     fn default() -> Self {
@@ -162,46 +165,43 @@ impl Trail {
 
     #[inline]
     fn sample(&mut self, out: &mut Elements<'_>, bits: u64, time: &Timestamp) {
-        let bytes = time.sample_of(bits);
-        let bytes = bytes.get(..time.sample_len()).unwrap_or(&bytes);
-        let sent = Sent { at: out.position() as u32, bits, millis: time.millis, len: bytes.len() as u8 };
-        let (value, stamp) = bytes.split_at_checked(TIME_AT).unwrap_or((bytes, &[]));
-        match self.last {
+        let len = time.sample_len();
+        let sent = Sent { at: out.position() as u32, bits, millis: time.millis, len: len as u8 };
+        match self.last.replace(sent) {
             Some(last) if last.millis == time.millis => {
                 if last.bits == bits {
-                    out.copy(last.at as usize, bytes.len());
-                    self.last = Some(sent);
+                    out.copy(last.at as usize, len);
                     return;
                 }
-                self.value(out, value, &sent);
-                out.copy(last.at as usize + TIME_AT, stamp.len());
+                self.value(out, &sent, Some(&last), time);
+                out.copy(last.at as usize + TIME_AT, len - TIME_AT);
             }
-            _ => {
-                self.value(out, value, &sent);
-                out.literal(stamp);
+            last => {
+                self.value(out, &sent, last.as_ref(), time);
+                out.literal(time.stamp());
             }
         }
-        self.last = Some(sent);
     }
 
     /// Tag, length, tag and value of a sample. The tags and the length are copied where that lengthens the copy of the
     /// labels before them, or saves the zero bytes behind them.
     #[inline]
-    fn value(&mut self, out: &mut Elements<'_>, bytes: &[u8], sent: &Sent) {
+    fn value(&mut self, out: &mut Elements<'_>, sent: &Sent, last: Option<&Sent>, time: &Timestamp) {
         let zeros = zero_bytes(sent.bits);
-        let last = self.last.filter(|last| last.len == sent.len);
         let round = if zeros >= 4 { self.round.replace(*sent) } else { None };
         let shared = match (last, round) {
-            (Some(last), _) if out.continues(last.at as usize) => Some((last.at, zeros.min(zero_bytes(last.bits)))),
+            (Some(last), _) if last.len == sent.len && out.continues(last.at as usize) => {
+                Some((last.at, zeros.min(zero_bytes(last.bits))))
+            }
             (_, Some(round)) if round.len == sent.len => Some((round.at, zeros.min(zero_bytes(round.bits)))),
             _ => None,
         };
         match shared {
             Some((at, zeros)) => {
                 out.copy(at as usize, VALUE_AT + zeros);
-                out.literal(bytes.get(VALUE_AT + zeros..).unwrap_or(&[]));
+                out.short_literal(u128::from(sent.bits) >> (8 * zeros), VALUE_LEN - zeros);
             }
-            None => out.literal(bytes),
+            None => out.short_literal(u128::from(sent.bits) << (8 * VALUE_AT) | time.value_head(), TIME_AT),
         }
     }
 }
