@@ -73,7 +73,7 @@ impl Shard {
         }
     }
 
-    #[inline(always)]
+    #[inline]
     pub(super) fn full(&self, limits: Limits) -> bool {
         self.contents.values() as usize >= limits.samples
             || self.body.raw_len() >= limits.raw_bytes
@@ -93,11 +93,11 @@ impl Shard {
         Ok(out)
     }
 
-    /// Counts one float sample that was written.
-    #[inline(always)]
-    pub(super) fn took_sample(&mut self, time: &Timestamp, acks: &Acks) {
-        self.contents.points += 1;
-        self.contents.samples += 1;
+    /// Counts float samples that were written.
+    #[inline]
+    pub(super) fn took_samples(&mut self, number: usize, time: &Timestamp, acks: &Acks) {
+        self.contents.points += number as u64;
+        self.contents.samples += number as u64;
         self.took_at(time, acks);
     }
 
@@ -110,7 +110,7 @@ impl Shard {
         self.took_at(time, acks);
     }
 
-    #[inline(always)]
+    #[inline]
     fn took_at(&mut self, time: &Timestamp, acks: &Acks) {
         self.contents.newest_ms = self.contents.newest_ms.max(time.millis);
         self.contents.oldest_ms = self.contents.oldest_ms.min(time.millis);

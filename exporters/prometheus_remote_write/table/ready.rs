@@ -26,6 +26,8 @@ pub(super) struct Ready {
     pub(super) elements: Prepared,
     /// How many of the series just before it must have been written.
     pub(super) reach: u8,
+    /// Bytes of tag and length.
+    pub(super) head_len: u8,
 }
 
 /// Positions in the imaginary block begin here: 0 stands for nothing.
@@ -128,5 +130,5 @@ fn ready(
             }
         }
     }
-    Some(Ready { elements: out.finish(bytes)?, reach })
+    Some(Ready { elements: out.finish(bytes)?, reach, head_len: head_len as u8 })
 }

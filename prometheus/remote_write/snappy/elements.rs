@@ -7,7 +7,7 @@
 //! Elements are a few bytes each. They are written in pieces of a fixed size, of which the next element covers what is too
 //! much: that is one store, where the exact number of bytes would be a call.
 
-use super::SnappyBlockWriter;
+use super::{PREFIX_LEN, SnappyBlockWriter};
 
 /// The longest literal whose length is in its tag.
 const SHORT_LITERAL: usize = 60;
@@ -59,7 +59,7 @@ impl Pending {
 }
 
 impl<'a> Elements<'a> {
-    #[inline]
+    #[inline(always)]
     pub(super) fn new(writer: &'a mut SnappyBlockWriter) -> Self {
         let (at, raw, pending) = (writer.packed_len, writer.packed_raw, writer.pending);
         Self { writer, at, raw, pending, tag: 0, open: 0 }
@@ -70,6 +70,13 @@ impl<'a> Elements<'a> {
     #[must_use]
     pub fn position(&self) -> usize {
         self.raw
+    }
+
+    /// Bytes that the block has at most if it is finished now.
+    #[inline(always)]
+    #[must_use]
+    pub fn compressed_len_bound(&self) -> usize {
+        self.at - PREFIX_LEN + self.pending.encoded_len_bound()
     }
 
     /// What was written so far, from `start` on.
@@ -92,7 +99,7 @@ impl<'a> Elements<'a> {
     }
 
     /// Adds the first `len` of `bytes`, the first being the lowest, as they are; at most [`SHORT`].
-    #[inline]
+    #[inline(always)]
     pub fn short_literal(&mut self, bytes: u128, len: usize) {
         self.close_copy();
         if len == 0 {
@@ -110,12 +117,12 @@ impl<'a> Elements<'a> {
     }
 
     /// The last `len` bytes are a literal that may still grow.
-    #[inline]
+    #[inline(always)]
     pub(super) fn reopen(&mut self, len: usize) {
         (self.tag, self.open) = (self.at.wrapping_sub(len + 1), len);
     }
 
-    #[inline]
+    #[inline(always)]
     fn tag_open(&mut self) {
         if let Some(tag) = self.writer.packed.get_mut(self.tag) {
             *tag = ((self.open - 1) << 2) as u8;
@@ -150,7 +157,7 @@ impl<'a> Elements<'a> {
 
     /// Repeats the `len` bytes that begin at position `from`, all of which must have been written. A place
     /// that has not been written adds nothing. Copies of what stands side by side become one.
-    #[inline]
+    #[inline(always)]
     pub fn copy(&mut self, from: usize, len: usize) {
         if len == 0 || from >= self.raw {
             return;
@@ -166,14 +173,14 @@ impl<'a> Elements<'a> {
     }
 
     /// Whether a copy of what stands at `from` would lengthen the last one.
-    #[inline]
+    #[inline(always)]
     #[must_use]
     pub fn continues(&self, from: usize) -> bool {
         self.pending.len > 0 && self.pending.from + self.pending.len == from
     }
 
     /// Writes the pending copy, which ends at the position reached.
-    #[inline]
+    #[inline(always)]
     pub(super) fn close_copy(&mut self) {
         if self.pending.is_empty() {
             return;
@@ -181,7 +188,7 @@ impl<'a> Elements<'a> {
         let Pending { from, mut len } = std::mem::take(&mut self.pending);
         let distance = self.raw.wrapping_sub(len).wrapping_sub(from);
         if distance >= 1 << 16 {
-            self.far_copy(distance, len);
+            self.at = put_far_copy(&mut self.writer.packed, self.at, distance, len);
             return;
         }
         while len > LONGEST_COPY {
@@ -195,18 +202,8 @@ impl<'a> Elements<'a> {
         }
     }
 
-    /// A copy from more than 64 KiB before.
-    #[cold]
-    fn far_copy(&mut self, distance: usize, mut len: usize) {
-        while len > 0 {
-            let now = len.min(LONGEST_COPY);
-            self.put((distance << 8 | (now - 1) << 2 | 3).to_le_bytes(), 5);
-            len -= now;
-        }
-    }
-
     /// Writes elements that stand in `bytes` from `start` on.
-    #[inline]
+    #[inline(always)]
     pub(super) fn put_ready(&mut self, bytes: &[u8], start: usize, len: usize) {
         let (mut start, mut rest) = (start, len);
         while rest > 0 {
@@ -221,36 +218,55 @@ impl<'a> Elements<'a> {
     }
 
     /// Writes the first `len` of `bytes`; what is behind them may be overwritten.
-    #[inline]
+    #[inline(always)]
     fn put<const N: usize>(&mut self, bytes: [u8; N], len: usize) {
         match self.writer.packed.get_mut(self.at..).and_then(<[u8]>::first_chunk_mut::<N>) {
             Some(place) => *place = bytes,
-            None => self.put_growing(&bytes),
+            None => put_growing(&mut self.writer.packed, self.at, &bytes),
         }
         self.at += len;
     }
 
-    #[inline(never)]
     fn put_all(&mut self, bytes: &[u8]) {
-        match self.writer.packed.get_mut(self.at..).and_then(|rest| rest.get_mut(..bytes.len())) {
-            Some(place) => place.copy_from_slice(bytes),
-            None => self.put_growing(bytes),
-        }
+        put_all(&mut self.writer.packed, self.at, bytes);
         self.at += bytes.len();
-    }
-
-    /// Puts bytes at the end of the room, which grows.
-    #[cold]
-    fn put_growing(&mut self, bytes: &[u8]) {
-        let packed = &mut self.writer.packed;
-        packed.resize(self.at, 0);
-        packed.extend_from_slice(bytes);
-        packed.resize(packed.len() + packed.len() / 4 + MORE_ROOM, 0);
     }
 }
 
+/// Writes `bytes` at `at`, where there may be room or not.
+#[inline(never)]
+fn put_all(packed: &mut Vec<u8>, at: usize, bytes: &[u8]) {
+    match packed.get_mut(at..).and_then(|rest| rest.get_mut(..bytes.len())) {
+        Some(place) => place.copy_from_slice(bytes),
+        None => put_growing(packed, at, bytes),
+    }
+}
+
+/// Writes `bytes` at `at`, where the room ends, and makes more of it.
+#[cold]
+#[inline(never)]
+fn put_growing(packed: &mut Vec<u8>, at: usize, bytes: &[u8]) {
+    packed.resize(at, 0);
+    packed.extend_from_slice(bytes);
+    packed.resize(packed.len() + packed.len() / 4 + MORE_ROOM, 0);
+}
+
+/// Writes a copy from more than 64 KiB before at `at`; where it ends.
+#[cold]
+#[inline(never)]
+fn put_far_copy(packed: &mut Vec<u8>, mut at: usize, distance: usize, mut len: usize) -> usize {
+    let [a, b, c, d, ..] = distance.to_le_bytes();
+    while len > 0 {
+        let now = len.min(LONGEST_COPY);
+        put_all(packed, at, &[((now - 1) << 2 | 3) as u8, a, b, c, d]);
+        at += 5;
+        len -= now;
+    }
+    at
+}
+
 impl Drop for Elements<'_> {
-    #[inline]
+    #[inline(always)]
     fn drop(&mut self) {
         self.writer.packed_len = self.at;
         self.writer.packed_raw = self.raw;

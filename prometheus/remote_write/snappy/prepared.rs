@@ -44,6 +44,15 @@ pub struct Preparing<'a> {
     lengthened: Option<usize>,
 }
 
+impl Prepared {
+    /// How many raw bytes they stand for.
+    #[inline]
+    #[must_use]
+    pub fn raw_len(&self) -> usize {
+        usize::from(self.raw)
+    }
+}
+
 impl<'a> Preparing<'a> {
     /// Begins at `position` of an imaginary block, behind a copy of what ends before position `copied` of it, which is not 0.
     /// Whatever `scratch` holds is discarded.
@@ -108,7 +117,7 @@ impl<'a> Preparing<'a> {
 impl Elements<'_> {
     /// Adds elements that stand ready in `bytes`. What was added last must be a copy of what ends as many bytes before this
     /// position as it did when they were prepared, and all that they repeat must stand as far away.
-    #[inline]
+    #[inline(always)]
     pub fn prepared(&mut self, prepared: &Prepared, bytes: &[u8]) {
         let end = self.raw + usize::from(prepared.raw);
         self.pending.len += usize::from(prepared.lengthen);
