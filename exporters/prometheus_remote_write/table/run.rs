@@ -35,15 +35,16 @@ impl Trail {
             return 0;
         }
         let (mut index, mut before) = self.run;
+        // What else there is is compressed on its own, as much of it together as possible.
+        let follows = |first: &Point| first.series == index.wrapping_add(1) && float_of(&first.value).is_some();
+        if !points.first().is_some_and(follows) {
+            return 0;
+        }
         let mut round = self.round;
         let mut out = writer.elements();
         let mut written = 0;
         for point in points {
-            let value = match &point.value {
-                Value::Float(value) => *value,
-                Value::Int(value) => *value as f64,
-                _ => break,
-            };
+            let Some(value) = float_of(&point.value) else { break };
             let next = index.wrapping_add(1);
             let Some(known) = run.ready.get(next, before, sample_len) else { break };
             if point.series != next
@@ -79,5 +80,14 @@ impl Trail {
         self.last = Some(last);
         self.head = Some(head);
         written
+    }
+}
+
+#[inline]
+fn float_of(value: &Value) -> Option<f64> {
+    match value {
+        Value::Float(value) => Some(*value),
+        Value::Int(value) => Some(*value as f64),
+        _ => None,
     }
 }
