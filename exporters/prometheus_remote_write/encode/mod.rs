@@ -14,11 +14,12 @@ use super::labels::LabelTables;
 use super::limits::Guard;
 use super::metrics::Metrics;
 use super::sample::{STALE, Timestamp, sent_value};
+use super::spread::{self, shard_of, turn_of};
 use super::table::Form;
 use super::translation::Translation;
 use super::v2::{Start, SymbolTables};
 use super::whole;
-use pipeline::{Acks, Exemplar, MetricBatch, Origin, PointGroup, Series, Value};
+use pipeline::{Acks, Exemplar, MetricBatch, PointGroup, Value};
 use prometheus::remote_write::protocol::ProtocolVersion;
 pub(super) use request::{Contents, Limits, Request};
 use shard::{Body, BodyV1, Shard};
@@ -91,6 +92,7 @@ impl Encoder {
         if !Arc::ptr_eq(translation, &self.translation) {
             self.translation = Arc::clone(translation);
             self.tables = LabelTables::new(Arc::clone(translation));
+            self.tables.divide(self.active);
             self.infos = Infos::default();
         }
     }
@@ -147,11 +149,12 @@ impl Encoder {
     /// Spreads samples over `shards` from now on. What was encoded so far is sealed, and its generation
     /// ends, so that no series is in two shards at once.
     pub(super) fn spread_over(&mut self, shards: usize) {
-        if shards.max(1) == self.active {
+        if shards.clamp(1, spread::MOST) == self.active {
             return;
         }
         self.seal_all();
-        self.active = shards.max(1);
+        self.active = shards.clamp(1, spread::MOST);
+        self.tables.divide(self.active);
         self.generation += 1;
         let (version, mark) = (self.version, self.mark);
         self.shards.resize_with(self.active, || Shard::new(version, mark));
@@ -210,6 +213,7 @@ impl Encoder {
         let of = (&*group.table, &*table);
         let ready =
             references.is_none().then(|| self.tables.ready(of, &origin, keeps_names, time.sample_len())).flatten();
+        let turn = turn_of(&group.origin, self.active);
         let mut start = Start::default();
         let mut exemplars = in_order(&group.exemplars).into_iter().peekable();
         for (index, point) in group.points.iter().enumerate() {
@@ -244,7 +248,7 @@ impl Encoder {
                 self.sample(&group.origin, series, (value, start_ms), &time, acks);
                 continue;
             }
-            let at = shard_of(&group.origin, series, self.active);
+            let at = shard_of(entry.class(), turn, self.active);
             let Some(shard) = self.shards.get_mut(at) else { continue };
             match (&mut shard.body, &references) {
                 (Body::V1(body), _) => {
@@ -296,19 +300,6 @@ impl Encoder {
             }
         }
     }
-}
-
-/// The shard of a series: a function of its identity alone.
-#[inline]
-fn shard_of(origin: &Origin, series: &Series, shards: usize) -> usize {
-    if shards == 1 {
-        return 0;
-    }
-    place_of(origin.hash() ^ series.hash().rotate_left(32), shards)
-}
-
-fn place_of(hash: u64, shards: usize) -> usize {
-    ((u128::from(hash.wrapping_mul(0x9e37_79b9_7f4a_7c15)) * shards as u128) >> 64) as usize
 }
 
 /// Exemplars in the order of their points.

@@ -53,6 +53,7 @@ proptest! {
         series in page(),
         scrapes in prop::collection::vec((0usize..3, present(), any::<bool>()), 1..9),
         values in prop::collection::vec(prop::sample::select(vec![0.0, 1.0, 2.5, 1e300, 65_536.0, f64::NAN]), 150),
+        classes in prop::sample::select(vec![1usize, 1, 2, 5]),
     ) {
         let origins = [
             origin(&[("instance", "host-1:9100"), ("job", "node")]),
@@ -61,32 +62,45 @@ proptest! {
         ];
         let mut tables = tables();
         let table = SeriesTable::intern(series);
-        let mut writer = SnappyBlockWriter::new();
-        let (mut expected, mut trail) = (Vec::new(), Trail::default());
+        let block = || (SnappyBlockWriter::new(), Vec::new(), Trail::default());
+        let mut blocks: Vec<_> = (0..classes).map(|_| block()).collect();
         for (number, (at, present, later)) in scrapes.iter().enumerate() {
             let origin = &origins[*at];
+            // Tables are made anew for another number of classes, and again for this one.
+            tables.divide(if number == 2 { 3 } else { classes });
             let wire_origin = tables.prepare(origin);
+            if number == 2 {
+                tables.table(&table, &wire_origin, true);
+                tables.divide(classes);
+            }
             let wire = tables.table(&table, &wire_origin, true);
             let later = *later && number > 0;
             let time = Timestamp::new(1_700_000_000_000_000_000 + i64::from(later) * 5_000_000_000);
             let ready = tables.ready((&table, &wire), &wire_origin, true, time.sample_len());
-            trail.enter(number as u64 + 1);
             for (index, series) in table.as_slice().iter().enumerate().filter(|(index, _)| present[*index]) {
                 let entry = wire.entry(index as u32).unwrap();
                 prop_assert_ne!(entry.form(), Form::Apart);
                 let value = super::super::sample::sent_value(values[index]);
                 let wire = (&*wire, ready.as_deref());
+                let labels = tables.labels(origin, series, true).unwrap();
+                prop_assert!(classes == 1 || entry.class() == class_of(labels.kin(), classes));
+                let (writer, expected, trail) = &mut blocks[usize::from(entry.class())];
+                trail.enter(number as u64 + 1);
                 trail.write(&mut writer.elements(), wire, (index as u32, entry), &wire_origin, value, &time);
-                append_sample(&mut expected, &tables.labels(origin, series, true).unwrap(), values[index], &time);
+                append_sample(expected, &labels, values[index], &time);
             }
-            // What is appended in between is compressed on its own.
-            writer.put(b"something else");
-            expected.extend_from_slice(b"something else");
+            for (writer, expected, _) in &mut blocks {
+                // What is appended in between is compressed on its own.
+                writer.put(b"something else");
+                expected.extend_from_slice(b"something else");
+            }
         }
-        let (mut block, mut raw) = (Vec::new(), Vec::new());
-        writer.finish(&mut block).unwrap();
-        decode_block(&block, expected.len(), &mut raw).unwrap();
-        prop_assert_eq!(raw, expected);
+        for (mut writer, expected, _) in blocks {
+            let (mut block, mut raw) = (Vec::new(), Vec::new());
+            writer.finish(&mut block).unwrap();
+            decode_block(&block, expected.len(), &mut raw).unwrap();
+            prop_assert_eq!(raw, expected);
+        }
     }
 }
 

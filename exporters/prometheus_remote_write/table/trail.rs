@@ -11,9 +11,9 @@ use prometheus::remote_write::snappy::Elements;
 pub(crate) struct Trail {
     /// Which group of points the marks belong to.
     group: u64,
-    /// By index in the table modulo their number.
+    /// By place in the class modulo their number.
     marks: [Mark; REACH],
-    /// The index written last, and how many were written one after the other up to it, with samples of one length.
+    /// The place written last, and how many were written one after the other up to it, with samples of one length.
     run: (u32, u32),
     head: Option<Head>,
     last: Option<Sent>,
@@ -24,7 +24,7 @@ pub(crate) struct Trail {
 /// Where the labels of a series begin in the block.
 #[derive(Clone, Copy, Debug)]
 struct Mark {
-    index: u32,
+    place: u32,
     at: u32,
 }
 
@@ -44,7 +44,7 @@ pub(crate) struct Sent {
     len: u8,
 }
 
-const NOWHERE: Mark = Mark { index: u32::MAX, at: 0 };
+const NOWHERE: Mark = Mark { place: u32::MAX, at: 0 };
 
 /// Tag, length and tag in front of the value of a sample.
 const VALUE_AT: usize = 3;
@@ -82,10 +82,11 @@ impl Trail {
         time: &Timestamp,
     ) {
         let len = usize::from(entry.len) + origin.len() + time.sample_len();
+        let place = entry.place;
         let follows =
-            self.run.0.wrapping_add(1) == index && self.last.is_some_and(|l| usize::from(l.len) == time.sample_len());
+            self.run.0.wrapping_add(1) == place && self.last.is_some_and(|l| usize::from(l.len) == time.sample_len());
         let run = if follows { self.run.1 } else { 0 };
-        self.run = (index, run.saturating_add(1));
+        self.run = (place, run.saturating_add(1));
         let known = ready.and_then(|ready| Some((ready.get(index, run, time.sample_len())?, ready.bytes())));
         let at = match (known, self.head) {
             (Some((known, bytes)), Some(head)) if out.continues(head.at as usize) => {
@@ -97,12 +98,12 @@ impl Trail {
             _ => {
                 self.head(out, len);
                 let at = out.position();
-                self.labels(out, table, (index, entry), origin);
+                self.labels(out, table, entry, origin);
                 at
             }
         };
-        if let Some(mark) = self.marks.get_mut(index as usize % REACH) {
-            *mark = Mark { index, at: at as u32 };
+        if let Some(mark) = self.marks.get_mut(place as usize % REACH) {
+            *mark = Mark { place, at: at as u32 };
         }
         self.sample(out, value.to_bits(), time);
     }
@@ -124,7 +125,7 @@ impl Trail {
     }
 
     #[inline]
-    fn labels(&self, out: &mut Elements<'_>, table: &WireTable, (index, entry): (u32, &Entry), origin: &WireOrigin) {
+    fn labels(&self, out: &mut Elements<'_>, table: &WireTable, entry: &Entry, origin: &WireOrigin) {
         let mut text = table.text_of(entry).unwrap_or(&[]);
         for step in table.steps_of(entry) {
             match *step {
@@ -135,7 +136,7 @@ impl Trail {
                 }
                 Step::Copy { back, labels, from, len } => {
                     let (own, rest) = text.split_at_checked(usize::from(len)).unwrap_or((text, &[]));
-                    match self.mark(index, back) {
+                    match self.mark(entry.place, back) {
                         Some(at) => out.copy(at + usize::from(from) + origin.end(labels), own.len()),
                         None => out.literal(own),
                     }
@@ -143,7 +144,7 @@ impl Trail {
                 }
                 Step::Origin { back, first, end, from } => {
                     let labels = origin.labels(first, end);
-                    match self.mark(index, back) {
+                    match self.mark(entry.place, back) {
                         Some(at) => out.copy(at + usize::from(from) + origin.end(first), labels.len()),
                         None => out.literal(labels),
                     }
@@ -152,12 +153,12 @@ impl Trail {
         }
     }
 
-    /// Where the labels of the series `back` places before `index` begin, if it was written in this group.
+    /// Where the labels of the series `back` places before `place` begin, if it was written in this group.
     #[inline]
-    fn mark(&self, index: u32, back: u8) -> Option<usize> {
-        let wanted = index.wrapping_sub(u32::from(back));
+    fn mark(&self, place: u32, back: u8) -> Option<usize> {
+        let wanted = place.wrapping_sub(u32::from(back));
         let mark = self.marks.get(wanted as usize % REACH)?;
-        (mark.index == wanted && back > 0).then_some(mark.at as usize)
+        (mark.place == wanted && back > 0).then_some(mark.at as usize)
     }
 
     #[inline]
