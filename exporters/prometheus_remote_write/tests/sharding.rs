@@ -1,6 +1,6 @@
 //! How many shards there are, and which one a series belongs to.
 
-use super::super::shards::{Rates, ShardRange, desired_shards};
+use super::super::shards::{Behind, Rates, ShardRange, desired_shards, shards_for};
 use super::*;
 use serde_json::Value as Json;
 use std::path::PathBuf;
@@ -27,7 +27,8 @@ fn the_number_of_shards_is_what_prometheus_would_choose() {
     let rows = file["desired_shards"].as_array().unwrap();
     assert!(!rows.is_empty());
     for row in rows {
-        // Two rows were recorded while the newest time sent was ahead of the newest received, which they do not say.
+        // Two rows are what the calculation gives if the newest time sent is some seconds ahead of the newest received, and
+        // at no other difference; they give the difference without its sign.
         let number = |key: &str| row[key].as_f64().unwrap();
         let rates = Rates {
             incoming: number("data_in_per_s"),
@@ -61,6 +62,30 @@ fn a_shorter_target_age_takes_more_shards() {
         desired_shards(2, &rates, 60.0, &range)
     };
     assert_eq!((desired(60), desired(20), desired(5), desired(1)), (4, 8, 26, 50));
+}
+
+#[test]
+fn what_waits_in_a_log_takes_shards_until_it_is_sent() {
+    // A shard delivers 1,000 samples a second. Two hours of 1,500 a second wait, and come on.
+    let range = ShardRange { min: 1, max: 50, target_age: Duration::from_secs(60) };
+    let (mut waiting, mut shards, mut seen) = (10_800_000.0, 2, Vec::new());
+    for _ in 0..200 {
+        let capacity = 1000.0 * shards as f64;
+        let outgoing = f64::min(capacity, 1500.0 + waiting / 5.0);
+        let rates = Rates { incoming: 1500.0, outgoing, dropped: 0.0, busy: outgoing / 1000.0 };
+        waiting += 5.0 * (1500.0 - outgoing);
+        shards = shards_for(shards, &rates, Behind { samples: waiting, seconds: waiting / outgoing }, &range);
+        seen.push(shards);
+    }
+    assert_eq!(seen[0], 50, "{seen:?}");
+    let caught_up = seen.iter().position(|shards| *shards < 50).unwrap();
+    // 48,500 more a second than come.
+    assert!((40..50).contains(&caught_up), "{caught_up}");
+    assert!(waiting < 5000.0 && shards <= 3, "{waiting} {seen:?}");
+    // Nothing comes any more: what is left is sent all the same.
+    let rates = Rates { incoming: 0.0, outgoing: 1000.0, dropped: 0.0, busy: 1.0 };
+    let behind = Behind { samples: 600_000.0, seconds: 600.0 };
+    assert_eq!(shards_for(1, &rates, behind, &range), 10);
 }
 
 /// Which shard each series of `page` goes to at `origin`, by its labels.
