@@ -116,6 +116,44 @@ fn roles_of_the_configuration() {
 }
 
 #[test]
+fn role_of_the_extension_by_a_token_that_is_rotated() {
+    let python = require_python!(python());
+    let (store, home) = (AwsStore::start(&python), Home::new());
+    let file = home.path().join("token");
+    std::fs::write(&file, "token-0").unwrap();
+    let good = file.clone();
+    let sts = Sts::start_checking(&python, store.keys(), SHORT, move |token| {
+        std::fs::read_to_string(&good).unwrap() == token
+    });
+    // Keys that are found are not what the role is assumed with.
+    let mut variables = Key::lasting().variables();
+    variables.push(variable("AWS_ENDPOINT_URL_STS", sts.url()));
+    let role = format!("arn: \"{ROLE}\", web_identity_token_file: \"{}\", session_name: s-2", file.display());
+    let mut scene = Scene::start_as(store, home, &variables, |job, url| {
+        scrape_and_write(job, url, &format!("{QUICK}, auth: {{authenticator: sigv4auth}}")).replace(
+            "service: {",
+            &format!(
+                "extensions: {{sigv4auth: {{region: {REGION}, assume_role: {{{role}}}}}}}\nservice: {{extensions: [sigv4auth], "
+            ),
+        )
+    });
+    wait_for_signers(&scene, 1);
+    std::fs::write(file.with_extension("new"), "token-1").unwrap();
+    std::fs::rename(file.with_extension("new"), &file).unwrap();
+    wait_for_signers(&scene, 3);
+    assert_names(&who(&mut scene), &["assumed role (web identity)", ROLE, "ASIA"]);
+    scene.check_complete();
+    assert_eq!(scene.store.refusals(), 0);
+    let calls = sts.calls();
+    assert!(calls.iter().any(|call| call.parameter("WebIdentityToken") == "token-1"));
+    for call in calls {
+        assert_eq!((call.caller.as_str(), call.parameter("Action")), ("", "AssumeRoleWithWebIdentity"));
+        assert_eq!((call.parameter("RoleArn"), call.parameter("RoleSessionName")), (ROLE, "s-2"));
+    }
+    sts.assert_nothing_bad();
+}
+
+#[test]
 fn role_of_the_exporter_of_2021() {
     let python = require_python!(python());
     let (store, key) = (AwsStore::start(&python), Key::temporary());
