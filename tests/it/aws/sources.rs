@@ -226,11 +226,11 @@ fn without_any_credentials_the_service_waits_and_names_whom_it_asked() {
     assert_names(
         &line,
         &[
-            "environment: ",
+            "environment: AWS_ACCESS_KEY_ID is not set",
             "shared files: neither ",
             &file.to_string_lossy(),
             "web identity: $AWS_WEB_IDENTITY_TOKEN_FILE was not set",
-            "container: ECS provider not configured",
+            "container: neither AWS_CONTAINER_CREDENTIALS_RELATIVE_URI nor AWS_CONTAINER_CREDENTIALS_FULL_URI is set",
             "IMDSv2: IMDS disabled by AWS_EC2_METADATA_DISABLED",
         ],
     );
