@@ -24,7 +24,7 @@ pub(super) struct Config {
 }
 
 impl Config {
-    /// Reads and checks the block. What depends on the pipeline's signal is said by [`Config::refusal`].
+    /// Reads and checks the block. What depends on the pipeline's signal is said by [`Config::check`].
     pub(super) fn read(node: &Node) -> Result<Self, ConfigErrors> {
         let keys: Keys = decode(node, "")?;
         let mut errors = ConfigErrors::new();
@@ -39,10 +39,18 @@ impl Config {
         }
     }
 
-    /// Why this cannot be used in a pipeline of this signal: a property that its items do not have.
-    pub(super) fn refusal(&self, signal: Signal) -> Option<String> {
-        [("include", &self.keys.include), ("exclude", &self.keys.exclude)]
-            .into_iter()
-            .find_map(|(name, keys)| Some(format!("{name}: {}", keys.as_ref()?.refusal(signal)?)))
+    /// Whether this can be used in a pipeline of this signal: whether its items have the properties that are looked at.
+    ///
+    /// # Errors
+    /// One for each of `include` and `exclude`, at the key in `node`, from which this was read.
+    pub(super) fn check(&self, node: &Node, signal: Signal) -> Result<(), ConfigErrors> {
+        let mut errors = ConfigErrors::new();
+        for (name, keys) in [("include", &self.keys.include), ("exclude", &self.keys.exclude)] {
+            if let Some((key, text)) = keys.as_ref().and_then(|keys| keys.refusal(signal)) {
+                let path = if key.is_empty() { name.to_owned() } else { format!("{name}::{key}") };
+                errors.push(node.error_at("", &path, text));
+            }
+        }
+        errors.into_result(())
     }
 }
