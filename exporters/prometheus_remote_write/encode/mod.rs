@@ -14,11 +14,11 @@ use super::labels::LabelTables;
 use super::limits::Guard;
 use super::metrics::Metrics;
 use super::sample::{STALE, Timestamp, sent_value};
-use super::table::Form;
+use super::table::{Form, ReadyTable, Run};
 use super::translation::Translation;
 use super::v2::{Start, SymbolTables};
 use super::whole;
-use pipeline::{Acks, Exemplar, MetricBatch, Origin, PointGroup, Series, Value};
+use pipeline::{Acks, Exemplar, MetricBatch, Origin, Point, PointGroup, Series, Value};
 use prometheus::remote_write::protocol::ProtocolVersion;
 pub(super) use request::{Contents, Limits, Request};
 use shard::{Body, BodyV1, Shard};
@@ -212,7 +212,18 @@ impl Encoder {
             references.is_none().then(|| self.tables.ready(of, &origin, keeps_names, time.sample_len())).flatten();
         let mut start = Start::default();
         let mut exemplars = in_order(&group.exemplars).into_iter().peekable();
-        for (index, point) in group.points.iter().enumerate() {
+        let mut next = 0;
+        while let Some(point) = group.points.get(next) {
+            let index = next;
+            if let Some(ready) = ready.as_deref() {
+                let end = exemplars.peek().map_or(group.points.len(), |exemplar| exemplar.point as usize);
+                let written = self.run(ready, &time, group.points.get(index..end).unwrap_or_default(), acks);
+                if written > 0 {
+                    next += written;
+                    continue;
+                }
+            }
+            next += 1;
             let (Some(entry), Some(series)) = (table.entry(point.series), group.table.get(point.series)) else {
                 self.metrics.dropped("unknown_series", 1);
                 continue;
@@ -233,15 +244,11 @@ impl Encoder {
                     continue;
                 }
             };
-            if exemplars.peek().is_some_and(|e| e.point as usize <= index) {
+            let due = exemplars.peek().is_some_and(|e| e.point as usize <= index);
+            if due || entry.form() == Form::Apart || entry.len() + origin.len() >= self.guard.wide {
                 let own = of_point(index, &mut exemplars);
                 let start_ms = references.as_ref().map_or(0, |group| group.start_ms(&mut start, point, &time));
                 self.with_exemplars(&group.origin, series, (value, start_ms), &time, acks, &own);
-                continue;
-            }
-            if entry.form() == Form::Apart || entry.len() + origin.len() >= self.guard.wide {
-                let start_ms = references.as_ref().map_or(0, |group| group.start_ms(&mut start, point, &time));
-                self.sample(&group.origin, series, (value, start_ms), &time, acks);
                 continue;
             }
             let at = shard_of(&group.origin, series, self.active);
@@ -266,11 +273,33 @@ impl Encoder {
                 }
                 (Body::V2(_), None) => continue,
             }
-            shard.took_sample(&time, acks);
+            shard.took_samples(1, &time, acks);
             if shard.full(self.limits) {
                 self.seal(at);
             }
         }
+    }
+
+    /// Encodes the first of `points` as long as they are what nearly all are: see [`super::table::Trail::write_run`]. Says how many.
+    #[inline]
+    fn run(&mut self, ready: &ReadyTable, time: &Timestamp, points: &[Point], acks: &Acks) -> usize {
+        // Neighbours are in the same shard where there is one.
+        let ([shard], true) = (self.shards.as_mut_slice(), time.nanos >= self.guard.oldest) else { return 0 };
+        let Body::V1(body) = &mut shard.body else { return 0 };
+        let room = self.limits.samples.saturating_sub(shard.contents.values() as usize);
+        let points = points.get(..room).unwrap_or(points);
+        let BodyV1 { writer, trail } = &mut **body;
+        trail.enter(self.groups);
+        let Limits { raw_bytes, packed_bytes, .. } = self.limits;
+        let written =
+            trail.write_run(writer, Run { ready, time, wide: self.guard.wide, raw_bytes, packed_bytes }, points);
+        if written > 0 {
+            shard.took_samples(written, time, acks);
+            if shard.full(self.limits) {
+                self.seal(0);
+            }
+        }
+        written
     }
 
     fn seal(&mut self, at: usize) {

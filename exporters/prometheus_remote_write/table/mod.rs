@@ -8,10 +8,12 @@
 mod known;
 mod matching;
 mod ready;
+mod run;
 mod trail;
 
 pub(super) use known::{TableKey, WireTables};
 pub(super) use ready::ReadyTable;
+pub(super) use run::Run;
 pub(super) use trail::Trail;
 
 use super::labels::{Untranslatable, WireOrigin, cut_points};

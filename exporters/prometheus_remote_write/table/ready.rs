@@ -9,7 +9,7 @@ use super::super::labels::WireOrigin;
 use super::super::sample::series_head;
 use super::{Form, Step, WireTable};
 use prometheus::remote_write::SnappyBlockWriter;
-use prometheus::remote_write::snappy::{Prepared, Preparing};
+use prometheus::remote_write::snappy::{PADDING, Prepared, Preparing};
 
 /// The series of a table, ready for origins whose labels have certain lengths.
 #[derive(Debug)]
@@ -26,6 +26,8 @@ pub(super) struct Ready {
     pub(super) elements: Prepared,
     /// How many of the series just before it must have been written.
     pub(super) reach: u8,
+    /// Bytes of tag and length.
+    pub(super) head_len: u8,
 }
 
 /// Positions in the imaginary block begin here: 0 stands for nothing.
@@ -65,6 +67,7 @@ impl ReadyTable {
                 ready(table, origin, index, &places, &mut bytes, scratch)
             });
         }
+        bytes.extend_from_slice(&PADDING);
         Self { entries: entries.into(), bytes: bytes.into(), sample_len }
     }
 
@@ -127,5 +130,5 @@ fn ready(
             }
         }
     }
-    Some(Ready { elements: out.finish(bytes)?, reach })
+    Some(Ready { elements: out.finish(bytes)?, reach, head_len: head_len as u8 })
 }

@@ -4,7 +4,7 @@ use super::super::labels::LabelTables;
 use super::super::sample::{Timestamp, append_sample};
 use super::*;
 use pipeline::model::{Family, Part, Resource, Scope, Source};
-use pipeline::{Attributes, Origin};
+use pipeline::{Attributes, Origin, Point};
 use prometheus::remote_write::SnappyBlockWriter;
 use prometheus::remote_write::snappy::decode_block;
 use proptest::prelude::*;
@@ -46,12 +46,30 @@ fn origin(labels: &[(&str, &str)]) -> Arc<Origin> {
     Origin::intern(Source::Scrape, Resource::default(), Scope::default(), labels)
 }
 
+fn point(index: usize, value: f64, time: i64) -> Point {
+    Point { series: index as u32, flags: 0, time, start: 0, value: pipeline::Value::Float(value) }
+}
+
+fn write(
+    trail: &mut Trail,
+    writer: &mut SnappyBlockWriter,
+    (wire, ready): (&WireTable, Option<&ReadyTable>),
+    point: &Point,
+    origin: &WireOrigin,
+    time: &Timestamp,
+) {
+    let pipeline::Value::Float(value) = point.value else { unreachable!() };
+    let (entry, value) = (wire.entry(point.series).unwrap(), super::super::sample::sent_value(value));
+    trail.write(&mut writer.elements(), (wire, ready), (point.series, entry), origin, value, time);
+}
+
 proptest! {
     /// Whatever the page, and whichever of its series are there: the block holds what plain appending writes.
     #[test]
     fn references_say_the_same_as_the_bytes(
         series in page(),
         scrapes in prop::collection::vec((0usize..3, present(), any::<bool>()), 1..9),
+        wide in prop::sample::select(vec![usize::MAX, 60, 100]),
         values in prop::collection::vec(prop::sample::select(vec![0.0, 1.0, 2.5, 1e300, 65_536.0, f64::NAN]), 150),
     ) {
         let origins = [
@@ -61,8 +79,8 @@ proptest! {
         ];
         let mut tables = tables();
         let table = SeriesTable::intern(series);
-        let mut writer = SnappyBlockWriter::new();
-        let (mut expected, mut trail) = (Vec::new(), Trail::default());
+        let (mut writer, mut single) = (SnappyBlockWriter::new(), SnappyBlockWriter::new());
+        let (mut expected, mut trail, mut single_trail) = (Vec::new(), Trail::default(), Trail::default());
         for (number, (at, present, later)) in scrapes.iter().enumerate() {
             let origin = &origins[*at];
             let wire_origin = tables.prepare(origin);
@@ -71,20 +89,37 @@ proptest! {
             let time = Timestamp::new(1_700_000_000_000_000_000 + i64::from(later) * 5_000_000_000);
             let ready = tables.ready((&table, &wire), &wire_origin, true, time.sample_len());
             trail.enter(number as u64 + 1);
-            for (index, series) in table.as_slice().iter().enumerate().filter(|(index, _)| present[*index]) {
-                let entry = wire.entry(index as u32).unwrap();
-                prop_assert_ne!(entry.form(), Form::Apart);
-                let value = super::super::sample::sent_value(values[index]);
-                let wire = (&*wire, ready.as_deref());
-                trail.write(&mut writer.elements(), wire, (index as u32, entry), &wire_origin, value, &time);
-                append_sample(&mut expected, &tables.labels(origin, series, true).unwrap(), values[index], &time);
+            single_trail.enter(number as u64 + 1);
+            let there = (0..table.len()).filter(|index| present[*index]);
+            let points: Vec<_> = there.map(|index| point(index, values[index], time.nanos)).collect();
+            let mut next = 0;
+            while let Some(point) = points.get(next) {
+                if let Some(ready) = ready.as_deref() {
+                    let run = Run { ready, time: &time, wide, raw_bytes: usize::MAX, packed_bytes: usize::MAX };
+                    let written = trail.write_run(&mut writer, run, &points[next..]);
+                    next += written;
+                    if written > 0 {
+                        continue;
+                    }
+                }
+                write(&mut trail, &mut writer, (&wire, ready.as_deref()), point, &wire_origin, &time);
+                next += 1;
+            }
+            for point in &points {
+                prop_assert_ne!(wire.entry(point.series).unwrap().form(), Form::Apart);
+                write(&mut single_trail, &mut single, (&wire, ready.as_deref()), point, &wire_origin, &time);
+                let labels = tables.labels(origin, table.get(point.series).unwrap(), true).unwrap();
+                append_sample(&mut expected, &labels, values[point.series as usize], &time);
             }
             // What is appended in between is compressed on its own.
             writer.put(b"something else");
+            single.put(b"something else");
             expected.extend_from_slice(b"something else");
         }
-        let (mut block, mut raw) = (Vec::new(), Vec::new());
+        let (mut block, mut raw, mut alone) = (Vec::new(), Vec::new(), Vec::new());
         writer.finish(&mut block).unwrap();
+        single.finish(&mut alone).unwrap();
+        prop_assert!(block == alone, "what is written in a run is, byte for byte, what is written one by one");
         decode_block(&block, expected.len(), &mut raw).unwrap();
         prop_assert_eq!(raw, expected);
     }
