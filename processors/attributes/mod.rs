@@ -58,13 +58,13 @@ pub const FACTORY: Factory = Factory {
 /// # Errors
 /// A property in `include` or `exclude` that the signal's items do not have.
 pub fn check_in(node: &Node, signal: Signal) -> Result<(), ConfigErrors> {
-    Config::read(node).map_or(Ok(()), |config| config.check(node, signal))
+    config::check_in(node, signal)
 }
 
 fn build(node: &Node, context: &BuildContext) -> Result<Box<dyn Processor>, ComponentError> {
     let invalid = |errors| ComponentError::caused("invalid configuration", errors);
     let config = Config::read(node).map_err(invalid)?;
-    config.check(node, signal(context)).map_err(invalid)?;
+    config::check_in(node, signal(context)).map_err(invalid)?;
     let editor = AttributesEditor {
         actions: Arc::new(config.actions),
         matching: Arc::new(config.matching),

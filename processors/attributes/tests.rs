@@ -219,4 +219,6 @@ fn configurations_are_checked() {
     let expected = ("exclude::span_names".to_owned(), "span_names cannot be used in a pipeline of logs".to_owned());
     assert_eq!(found(Signal::Logs), [expected]);
     assert_eq!(found(Signal::Traces), []);
+    let more = node("actions: [{key: a, action: x}]\ninclude: {match_type: strict, span_names: [a]}");
+    assert!(super::check_in(&more, Signal::Logs).is_err(), "whatever else is wrong");
 }
