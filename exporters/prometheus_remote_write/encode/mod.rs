@@ -241,7 +241,7 @@ impl Encoder {
             let value = match &point.value {
                 Value::Float(value) => *value,
                 Value::Int(value) => *value as f64,
-                Value::NoRecordedValue if entry.form() == Form::Steps || whole::is_flat(series) => STALE,
+                Value::NoRecordedValue(_) if entry.form() == Form::Steps || whole::is_flat(series) => STALE,
                 _ => {
                     self.whole(group, point, series, &time, acks, &of_point(index, &mut exemplars));
                     continue;
