@@ -156,7 +156,7 @@ impl Store {
             Value::FloatHistogram(histogram) => put_histogram(&mut line, kind, &name, histogram),
             Value::Summary(summary) => put_summary(&mut line, &name, summary),
             // None of these is ever stored.
-            Value::ExponentialHistogram(_) | Value::FloatExponentialHistogram(_) | Value::NoRecordedValue => {}
+            Value::ExponentialHistogram(_) | Value::FloatExponentialHistogram(_) | Value::NoRecordedValue(_) => {}
         }
     }
 

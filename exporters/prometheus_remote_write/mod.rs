@@ -19,6 +19,7 @@ mod native;
 mod sample;
 mod send;
 mod shards;
+mod spread;
 mod table;
 #[cfg(test)]
 mod tests;

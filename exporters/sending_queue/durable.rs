@@ -265,8 +265,9 @@ impl Durable {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let age = oldest.map_or(Duration::ZERO, |ms| now.saturating_sub(Duration::from_millis(ms)));
         self.gauges.oldest.set(age.as_secs_f64());
-        // Items that could not be read back.
-        let corrupt = self.log.losses(CURSOR).corrupt_samples;
+        // Items that could not be read back, or whose record was torn.
+        let losses = self.log.losses(CURSOR);
+        let corrupt = losses.corrupt_samples.saturating_add(losses.torn_samples);
         if corrupt > self.corrupt {
             self.metrics.failed("queue_corrupt", corrupt - self.corrupt);
             self.corrupt = corrupt;

@@ -137,7 +137,7 @@ impl Data {
                 Self::ExponentialHistogram(temporality)
             }
             (Value::Summary(_), _) => Self::Summary,
-            (Value::NoRecordedValue, kind) if series.part == Part::Whole => match kind {
+            (Value::NoRecordedValue(_), kind) if series.part == Part::Whole => match kind {
                 FamilyKind::Histogram { .. } => Self::Histogram(temporality),
                 FamilyKind::ExponentialHistogram { .. } | FamilyKind::GaugeHistogram => {
                     Self::ExponentialHistogram(temporality)
@@ -145,7 +145,7 @@ impl Data {
                 FamilyKind::Summary => Self::Summary,
                 _ => number,
             },
-            (Value::Float(_) | Value::Int(_) | Value::NoRecordedValue, _) => number,
+            (Value::Float(_) | Value::Int(_) | Value::NoRecordedValue(_), _) => number,
         }
     }
 

@@ -83,7 +83,7 @@ impl WireCount for f64 {
 /// The value of a histogram sample. As in Prometheus, the total says whether counts are integers or fractions.
 pub(super) fn value(native: &NativeHistogram) -> Result<Value, NativeError> {
     if native.sum.to_bits() == STALE_NAN_BITS {
-        return Ok(Value::NoRecordedValue);
+        return Ok(Value::NONE);
     }
     let custom = has_custom_bounds(native);
     if !custom && !EXPONENTIAL.contains(&native.schema) {

@@ -29,7 +29,9 @@ const EXPONENTIAL: Form = 15;
 const SUMMARY: Form = 16;
 /// From here on: the bits of a double as the distance from the known one's, in so many bytes more, up to eight.
 const DISTANCE: Form = 17;
-const FLOAT_EXPONENTIAL: Form = 26;
+/// There is no value, but fields of one, which follow.
+const HELD: Form = 26;
+const FLOAT_EXPONENTIAL: Form = 27;
 /// As a known value: there is none.
 pub(super) const UNKNOWN: Form = 255;
 
@@ -153,7 +155,11 @@ fn put_other(out: &mut Vec<u8>, value: &Value) {
             put_form(out, INT);
             put_signed(out, *number);
         }
-        Value::NoRecordedValue => put_form(out, NOTHING),
+        Value::NoRecordedValue(None) => put_form(out, NOTHING),
+        Value::NoRecordedValue(Some(held)) => {
+            put_form(out, HELD);
+            put_other(out, held);
+        }
         Value::Histogram(value) => {
             put_form(out, HISTOGRAM);
             whole::put_histogram(out, value);
@@ -201,14 +207,19 @@ fn other(input: &mut Input<'_>, form: u64, known: Known) -> Option<Value> {
         BITS => Value::Float(input.double()?),
         FLOAT_HISTOGRAM => Value::FloatHistogram(Box::new(whole::histogram(input)?)),
         FLOAT_EXPONENTIAL => Value::FloatExponentialHistogram(Box::new(whole::exponential(input)?)),
-        form @ DISTANCE.. => {
+        form @ DISTANCE..HELD => {
             let mut bytes = [0; 8];
             let len = usize::from(form - DISTANCE);
             bytes.get_mut(..len)?.copy_from_slice(input.take(len)?);
             let bits = known.number.wrapping_add(unzigzag(u64::from_le_bytes(bytes)));
             Value::Float(f64::from_bits(bits.cast_unsigned()))
         }
-        NOTHING => Value::NoRecordedValue,
+        NOTHING => Value::NONE,
+        HELD => {
+            // One within the other is never written, and what is damaged must not nest without end.
+            let token = input.number().filter(|token| token & 1 == 1 && token >> 1 != u64::from(HELD))?;
+            Value::NoRecordedValue(Some(Box::new(other(input, token >> 1, Known::NONE)?)))
+        }
         HISTOGRAM => Value::Histogram(Box::new(whole::histogram(input)?)),
         EXPONENTIAL => Value::ExponentialHistogram(Box::new(whole::exponential(input)?)),
         SUMMARY => Value::Summary(Box::new(whole::summary(input)?)),

@@ -61,6 +61,7 @@ fn table(prefix: &str, len: u32) -> Arc<SeriesTable> {
     SeriesTable::intern(series.collect())
 }
 
+/// Boxed in parts: as one type, a strategy of all kinds is larger than the stack of a test.
 fn value() -> impl Strategy<Value = Value> {
     let count = 0..1000u64;
     let double = prop_oneof![
@@ -71,13 +72,13 @@ fn value() -> impl Strategy<Value = Value> {
         Just(f64::INFINITY),
         Just(f64::from_bits(0x7ff0_0000_0000_0002)),
     ];
-    let counts = proptest::collection::vec(any::<u64>(), 0..5);
-    let fractions = proptest::collection::vec(double.clone(), 0..5);
-    let reset = prop_oneof![Just(ResetHint::Unknown), Just(ResetHint::Reset), Just(ResetHint::Gauge)];
-    prop_oneof![
+    let double = double.boxed();
+    let counts = proptest::collection::vec(any::<u64>(), 0..5).boxed();
+    let fractions = proptest::collection::vec(double.clone(), 0..5).boxed();
+    let reset = prop_oneof![Just(ResetHint::Unknown), Just(ResetHint::Reset), Just(ResetHint::Gauge)].boxed();
+    let recorded = prop_oneof![
         8 => double.clone().prop_map(Value::Float),
         2 => prop_oneof![any::<i64>(), -5..5i64].prop_map(Value::Int),
-        1 => Just(Value::NoRecordedValue),
         1 => (count.clone(), proptest::option::of(double.clone()), counts.clone()).prop_map(|(count, sum, counts)| {
             let bounds = counts.iter().skip(1).map(|n| *n as f64).collect();
             Value::Histogram(Box::new(Histogram { count, sum, bounds, bucket_counts: counts.into(), ..Histogram::default() }))
@@ -119,7 +120,10 @@ fn value() -> impl Strategy<Value = Value> {
         1 => (count, double).prop_map(|(count, sum)| {
             Value::Summary(Box::new(Summary { count, sum, quantiles: [(0.5, sum)].into() }))
         }),
-    ]
+    ];
+    let recorded = recorded.boxed();
+    let held = proptest::option::of(recorded.clone()).prop_map(|held| Value::NoRecordedValue(held.map(Box::new)));
+    prop_oneof![12 => recorded, 1 => held]
 }
 
 fn exemplar(point: u32) -> Exemplar {

@@ -2,9 +2,10 @@
 
 use super::super::labels::Untranslatable;
 use super::super::sample::{Timestamp, append_sample, append_sample_body, sent_value};
+use super::super::spread::{class_of, shard_of, turn_of};
 use super::super::translation::unsendable;
 use super::super::{v2, whole};
-use super::{Body, Contents, Encoder, shard_of};
+use super::{Body, Contents, Encoder};
 use pipeline::{Acks, Exemplar, Origin, Point, PointGroup, Series};
 use prometheus::remote_write::protocol::ProtocolVersion;
 use prometheus::remote_write::wire::NativeHistogram;
@@ -30,7 +31,6 @@ impl Encoder {
         time: &Timestamp,
         acks: &Acks,
     ) {
-        let at = shard_of(origin, series, self.active);
         let keeps_names = self.translation.keeps_names(origin.source);
         let labels = match self.tables.labels(origin, series, keeps_names) {
             Ok(labels) => labels,
@@ -42,6 +42,7 @@ impl Encoder {
         if labels.len() >= self.guard.wide && self.guard.refuses(&self.metrics, &labels) {
             return;
         }
+        let at = shard_of(class_of(labels.kin(), self.active), turn_of(origin, self.active), self.active);
         let Some(shard) = self.shards.get_mut(at) else { return };
         match &mut shard.body {
             Body::V1(body) => body.writer.write(|out| append_sample(out, &labels, value, time)),
@@ -92,7 +93,6 @@ impl Encoder {
         contents: Contents,
         message: &Message<'_>,
     ) {
-        let at = shard_of(origin, series, self.active);
         let keeps_names = self.translation.keeps_names(origin.source);
         let labels = match self.tables.labels(origin, series, keeps_names) {
             Ok(labels) => labels,
@@ -103,6 +103,7 @@ impl Encoder {
         }
         let mut bytes = Vec::with_capacity(labels.len() + 64);
         labels.append_to(&mut bytes);
+        let at = shard_of(class_of(labels.kin(), self.active), turn_of(origin, self.active), self.active);
         let Some(shard) = self.shards.get_mut(at) else { return };
         match &mut shard.body {
             Body::V1(body) => body.writer.write(|out| {

@@ -5,6 +5,7 @@
 //! become too old. None of that costs anything before.
 
 mod attempt;
+mod budget;
 mod course;
 mod parts;
 mod size;
@@ -17,6 +18,7 @@ use super::metrics::Metrics;
 use super::shards::Waiting;
 pub(super) use attempt::headers;
 use attempt::{Attempt, Refusal};
+pub(super) use budget::Patience;
 use bytes::Bytes;
 use course::{Course, Failure};
 use http::{HeaderMap, HeaderValue};
@@ -48,6 +50,8 @@ pub(super) struct Sender {
     pub(super) spoken: Spoken,
     /// What it has said about sizes.
     pub(super) size: Size,
+    /// Whether it accepts anything.
+    pub(super) patience: Patience,
     /// Whether names are to be escaped for version 1.0.
     pub(super) escape_names: bool,
 }
@@ -110,6 +114,7 @@ impl Sender {
             let (why, retry_after, of_identity) = match self.attempt(&http, version, contents).await {
                 Attempt::Accepted(written) => {
                     course.answered(self);
+                    self.patience.accepted();
                     self.accepted(contents, written, body.len());
                     return Shipped::Accepted;
                 }

@@ -2,11 +2,12 @@
 //!
 //! Parts are cut in two until they are accepted, from the first to the last, so that what belongs to one series stays in
 //! order. A request that is too large is cut so down to one series if need be. One with something wrong in it is cut until the
-//! culprits stand alone, within a budget: a store that refuses everything must not be asked ten thousand times. Once a sample
+//! culprits stand alone, within a budget ([`super::budget`]): a store that refuses everything must not be asked ten thousand times. Once a sample
 //! was refused, later ones of its series most likely will be too, so they are set aside and sent last: what the store minds of one
 //! series does not use up the budget of the others.
 
 use super::super::encode::{Contents, Request};
+use super::budget::Budget;
 use super::{Course, Refusal, Sender, Shipped};
 use bytes::Bytes;
 use pipeline::AckOutcome;
@@ -15,14 +16,6 @@ use prometheus::remote_write::snappy::{MAX_RAW_LEN, decode_block};
 use prometheus::remote_write::wire::TimeSeries;
 use prometheus::remote_write::{Batch, Names, SnappyBlockWriter};
 use std::ops::Range;
-
-/// How many times a part of one request may be refused for what is in it before no more is cut: enough to find seven
-/// culprits among ten thousand samples, each of which takes the logarithm of that.
-const BUDGET: u32 = 100;
-
-/// How many refusals in a row, without anything accepted in between, mean that the store refuses everything: more than it takes
-/// to get from a full request to one series and the next.
-const IN_A_ROW: u32 = 32;
 
 /// How many culprits of one refusal are named in the log.
 const NAMED: usize = 5;
@@ -37,9 +30,7 @@ struct Parts<'a> {
     names: Names,
     /// What is still to be sent, the first at the end.
     todo: Vec<Range<usize>>,
-    /// Refusals that may still be followed by a cut.
-    budget: u32,
-    in_a_row: u32,
+    budget: Budget,
     /// From this place on stand series of which a sample was refused.
     aside: usize,
     outcome: AckOutcome,
@@ -61,13 +52,12 @@ impl Parts<'_> {
 
     /// Cuts a part that was refused in two, if that promises anything.
     fn cut(&mut self, range: &Range<usize>, refusal: &Refusal) -> bool {
-        let too_large = refusal.status.as_u16() == 413;
-        self.in_a_row += 1;
-        if range.len() < 2 || self.in_a_row > IN_A_ROW || !refusal.is_of_a_part() || (!too_large && self.budget == 0) {
+        let may_cut = match refusal.status.as_u16() {
+            413 => self.budget.may_halve(range.len()),
+            _ => refusal.is_of_a_part() && self.budget.may_search(range.len()),
+        };
+        if !may_cut {
             return false;
-        }
-        if !too_large {
-            self.budget -= 1;
         }
         let middle = range.start + range.len() / 2;
         self.todo.push(middle..range.end);
@@ -140,12 +130,11 @@ impl Sender {
         self.metrics.taken_apart();
         let all = 0..batch.len();
         let mut parts = Parts {
+            budget: self.patience.budget(all.len()),
             batch,
             version: request.version,
             names: Names::AsTheyAre,
             todo: vec![all],
-            budget: BUDGET,
-            in_a_row: 0,
             aside: usize::MAX,
             outcome: AckOutcome::Delivered,
         };
@@ -161,6 +150,9 @@ impl Sender {
             if !self.react(course, &mut parts, range, shipped, bytes) {
                 break;
             }
+        }
+        if parts.outcome == AckOutcome::Rejected && !parts.budget.has_accepted() {
+            self.patience.refused_all();
         }
         parts.outcome
     }
@@ -191,7 +183,7 @@ impl Sender {
         bytes: usize,
     ) -> bool {
         match shipped {
-            Shipped::Accepted => parts.in_a_row = 0,
+            Shipped::Accepted => parts.budget.accepted(),
             Shipped::Unsupported(why) => {
                 if self.spoken.fall_back() {
                     tracing::warn!(

@@ -174,7 +174,7 @@ fn a_marker_is_of_the_kind_of_what_ended() {
             for value in before {
                 assert_eq!(sent(&mut encoder, one(value, kind)).0.len(), 1);
             }
-            let (natives, samples) = sent(&mut encoder, one(Value::NoRecordedValue, kind));
+            let (natives, samples) = sent(&mut encoder, one(Value::NONE, kind));
             assert!(samples.is_empty(), "{kind:?}: {samples:?}");
             let [native] = natives.as_slice() else { panic!("{kind:?}: {natives:?}") };
             let count = if float { HistogramCount::Float(0.0) } else { HistogramCount::Int(0) };
@@ -187,6 +187,6 @@ fn a_marker_is_of_the_kind_of_what_ended() {
     let _alive = sender(FamilyKind::GaugeHistogram);
     let mut encoder = encoder_of(VERSIONS[0]);
     assert_eq!(sent(&mut encoder, one(listed(), FamilyKind::GaugeHistogram)).1.len(), 5);
-    let (natives, samples) = sent(&mut encoder, one(Value::NoRecordedValue, FamilyKind::GaugeHistogram));
+    let (natives, samples) = sent(&mut encoder, one(Value::NONE, FamilyKind::GaugeHistogram));
     assert!(natives.is_empty() && samples.len() == 5 && samples.iter().all(|(_, value)| is_stale(*value)));
 }
