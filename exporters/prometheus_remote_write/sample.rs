@@ -54,6 +54,13 @@ impl Timestamp {
         usize::from(self.sample_len)
     }
 
+    /// Tag and length of a sample at this time, and the tag of its value: the first byte is the lowest.
+    #[inline]
+    pub(super) fn value_head(&self) -> u128 {
+        let [a, b, c, ..] = self.sample;
+        u128::from(u32::from_le_bytes([a, b, c, 0]))
+    }
+
     /// The timestamp field: tag and number, or nothing for zero.
     #[inline]
     pub(super) fn stamp(&self) -> &[u8] {

@@ -12,9 +12,9 @@ use super::wire::encode::{put_varint, varint_len};
 mod elements;
 mod prepared;
 
-pub use elements::Elements;
 use elements::Pending;
-pub use prepared::{Prepared, Preparing};
+pub use elements::{Elements, SHORT};
+pub use prepared::{PADDING, Prepared, Preparing};
 
 /// Size of a piece. The format's reference encoder compresses 64 KiB at a time and lets no copy reach
 /// outside, which is what allows pieces to be joined.
@@ -69,7 +69,7 @@ pub enum SnappyError {
 /// write), the encoder's table (32 KiB), and the largest compressed block so far.
 pub struct SnappyBlockWriter {
     window: Vec<u8>,
-    /// Compressed pieces in `..packed_len`; behind that, old bytes that the next piece overwrites, so
+    /// Compressed pieces and elements in `..packed_len`; behind that, old bytes that the next ones overwrite, so
     /// that the room does not have to be zeroed for every piece.
     packed: Vec<u8>,
     packed_len: usize,
@@ -186,7 +186,8 @@ impl SnappyBlockWriter {
     #[inline]
     #[must_use]
     pub fn compressed_len_bound(&self) -> usize {
-        self.compressed_len() + max_compress_len(self.window.len()) + self.pending.encoded_len_bound()
+        let window = if self.window.is_empty() { 0 } else { max_compress_len(self.window.len()) };
+        self.compressed_len() + window + self.pending.encoded_len_bound()
     }
 
     /// Discards what was written since the last block was finished; keeps the buffers.
@@ -203,17 +204,13 @@ impl SnappyBlockWriter {
         if !self.window.is_empty() {
             self.pack_window();
         }
-        self.packed.truncate(self.packed_len);
-        self.packed.resize(self.packed_len, 0);
         Elements::new(self)
     }
 
     #[inline]
     fn write_pending(&mut self) {
         if !self.pending.is_empty() {
-            self.packed.truncate(self.packed_len);
-            self.pending.write(&mut self.packed, self.packed_raw);
-            self.packed_len = self.packed.len();
+            Elements::new(self).close_copy();
         }
     }
 

@@ -60,7 +60,7 @@ impl Encoder {
                 }
             }
         }
-        shard.took_sample(time, acks);
+        shard.took_samples(1, time, acks);
         if shard.full(self.limits) {
             self.seal(at);
         }

@@ -93,24 +93,35 @@ impl Shard {
         Ok(out)
     }
 
-    /// Counts one float sample that was written.
+    /// Counts float samples that were written.
     #[inline]
-    pub(super) fn took_sample(&mut self, time: &Timestamp, acks: &Acks) {
-        self.took(Contents { samples: 1, ..Contents::default() }, time, acks);
+    pub(super) fn took_samples(&mut self, number: usize, time: &Timestamp, acks: &Acks) {
+        self.contents.points += number as u64;
+        self.contents.samples += number as u64;
+        self.took_at(time, acks);
     }
 
     /// Counts a point that was written with `contents`.
-    #[inline]
     pub(super) fn took(&mut self, contents: Contents, time: &Timestamp, acks: &Acks) {
         self.contents.points += 1;
         self.contents.samples += contents.samples;
         self.contents.histograms += contents.histograms;
         self.contents.exemplars += contents.exemplars;
+        self.took_at(time, acks);
+    }
+
+    #[inline]
+    fn took_at(&mut self, time: &Timestamp, acks: &Acks) {
         self.contents.newest_ms = self.contents.newest_ms.max(time.millis);
         self.contents.oldest_ms = self.contents.oldest_ms.min(time.millis);
         // One share per request, however many of the batch's points are in it.
         if acks.awaited() && !self.acks.awaited() {
-            self.acks = acks.clone();
+            self.answer(acks);
         }
+    }
+
+    #[cold]
+    fn answer(&mut self, acks: &Acks) {
+        self.acks = acks.clone();
     }
 }

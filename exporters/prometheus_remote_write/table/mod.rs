@@ -10,11 +10,15 @@
 
 mod known;
 mod matching;
+mod order;
 mod ready;
+mod run;
 mod trail;
 
 pub(super) use known::{TableKey, WireTables};
+pub(super) use order::Order;
 pub(super) use ready::ReadyTable;
+pub(super) use run::Run;
 pub(super) use trail::Trail;
 
 use super::labels::{Untranslatable, WireOrigin, cut_points};

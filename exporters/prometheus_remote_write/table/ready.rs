@@ -9,7 +9,7 @@ use super::super::labels::WireOrigin;
 use super::super::sample::series_head;
 use super::{Entry, Form, Step, WireTable};
 use prometheus::remote_write::SnappyBlockWriter;
-use prometheus::remote_write::snappy::{Prepared, Preparing};
+use prometheus::remote_write::snappy::{PADDING, Prepared, Preparing};
 
 /// The series of a table, ready for origins whose labels have certain lengths.
 #[derive(Debug)]
@@ -26,6 +26,10 @@ pub(super) struct Ready {
     pub(super) elements: Prepared,
     /// How many of the series just before it in its class must have been written.
     pub(super) reach: u8,
+    /// Bytes of tag and length.
+    pub(super) head_len: u8,
+    /// How many series of its class are before it.
+    pub(super) place: u32,
 }
 
 /// Positions in the imaginary block begin here: 0 stands for nothing.
@@ -66,6 +70,7 @@ impl ReadyTable {
                 ready(table, origin, entry, places, &mut bytes, scratch)
             });
         }
+        bytes.extend_from_slice(&PADDING);
         Self { entries: entries.into(), bytes: bytes.into(), sample_len }
     }
 
@@ -128,5 +133,5 @@ fn ready(
             }
         }
     }
-    Some(Ready { elements: out.finish(bytes)?, reach })
+    Some(Ready { elements: out.finish(bytes)?, reach, head_len: head_len as u8, place: entry.place })
 }

@@ -4,7 +4,7 @@ use super::super::labels::LabelTables;
 use super::super::sample::{Timestamp, append_sample};
 use super::*;
 use pipeline::model::{Family, Part, Resource, Scope, Source};
-use pipeline::{Attributes, Origin};
+use pipeline::{Attributes, Origin, Point};
 use prometheus::remote_write::SnappyBlockWriter;
 use prometheus::remote_write::snappy::decode_block;
 use proptest::prelude::*;
@@ -46,12 +46,30 @@ fn origin(labels: &[(&str, &str)]) -> Arc<Origin> {
     Origin::intern(Source::Scrape, Resource::default(), Scope::default(), labels)
 }
 
+fn point(index: usize, value: f64, time: i64) -> Point {
+    Point { series: index as u32, flags: 0, time, start: 0, value: pipeline::Value::Float(value) }
+}
+
+fn write(
+    trail: &mut Trail,
+    writer: &mut SnappyBlockWriter,
+    (wire, ready): (&WireTable, Option<&ReadyTable>),
+    point: &Point,
+    origin: &WireOrigin,
+    time: &Timestamp,
+) {
+    let pipeline::Value::Float(value) = point.value else { unreachable!() };
+    let (entry, value) = (wire.entry(point.series).unwrap(), super::super::sample::sent_value(value));
+    trail.write(&mut writer.elements(), (wire, ready), (point.series, entry), origin, value, time);
+}
+
 proptest! {
     /// Whatever the page, and whichever of its series are there: the block holds what plain appending writes.
     #[test]
     fn references_say_the_same_as_the_bytes(
         series in page(),
         scrapes in prop::collection::vec((0usize..3, present(), any::<bool>()), 1..9),
+        wide in prop::sample::select(vec![usize::MAX, 60, 100]),
         values in prop::collection::vec(prop::sample::select(vec![0.0, 1.0, 2.5, 1e300, 65_536.0, f64::NAN]), 150),
         classes in prop::sample::select(vec![1usize, 1, 2, 5]),
     ) {
@@ -62,8 +80,9 @@ proptest! {
         ];
         let mut tables = tables();
         let table = SeriesTable::intern(series);
-        let block = || (SnappyBlockWriter::new(), Vec::new(), Trail::default());
-        let mut blocks: Vec<_> = (0..classes).map(|_| block()).collect();
+        let block = || (SnappyBlockWriter::new(), Trail::default());
+        // Written in runs, and one by one, and what it is to be.
+        let mut blocks: Vec<_> = (0..classes).map(|_| (block(), block(), Vec::new())).collect();
         for (number, (at, present, later)) in scrapes.iter().enumerate() {
             let origin = &origins[*at];
             // Tables are made anew for another number of classes, and again for this one.
@@ -77,27 +96,48 @@ proptest! {
             let later = *later && number > 0;
             let time = Timestamp::new(1_700_000_000_000_000_000 + i64::from(later) * 5_000_000_000);
             let ready = tables.ready((&table, &wire), &wire_origin, true, time.sample_len());
-            for (index, series) in table.as_slice().iter().enumerate().filter(|(index, _)| present[*index]) {
-                let entry = wire.entry(index as u32).unwrap();
-                prop_assert_ne!(entry.form(), Form::Apart);
-                let value = super::super::sample::sent_value(values[index]);
-                let wire = (&*wire, ready.as_deref());
-                let labels = tables.labels(origin, series, true).unwrap();
-                prop_assert!(classes == 1 || entry.class() == class_of(labels.kin(), classes));
-                let (writer, expected, trail) = &mut blocks[usize::from(entry.class())];
+            let there = (0..table.len()).filter(|index| present[*index]);
+            let points: Vec<_> = there.map(|index| point(index, values[index], time.nanos)).collect();
+            let mut order = Order::default();
+            order.sort(&points, &wire);
+            let mut next = 0;
+            while let Some(index) = order.get(next) {
+                let (class, rest) = order.rest(next);
+                let ((writer, trail), _, _) = &mut blocks[usize::from(class)];
                 trail.enter(number as u64 + 1);
-                trail.write(&mut writer.elements(), wire, (index as u32, entry), &wire_origin, value, &time);
-                append_sample(expected, &labels, values[index], &time);
+                if let Some(ready) = ready.as_deref() {
+                    let run = Run { ready, time: &time, wide, raw_bytes: usize::MAX, packed_bytes: usize::MAX };
+                    let written = trail.write_run(writer, run, rest.iter().map(|index| &points[*index as usize]));
+                    next += written;
+                    if written > 0 {
+                        continue;
+                    }
+                }
+                write(trail, writer, (&wire, ready.as_deref()), &points[index], &wire_origin, &time);
+                next += 1;
             }
-            for (writer, expected, _) in &mut blocks {
+            for point in &points {
+                let entry = wire.entry(point.series).unwrap();
+                prop_assert_ne!(entry.form(), Form::Apart);
+                let labels = tables.labels(origin, table.get(point.series).unwrap(), true).unwrap();
+                prop_assert!(classes == 1 || entry.class() == class_of(labels.kin(), classes));
+                let (_, (single, trail), expected) = &mut blocks[usize::from(entry.class())];
+                trail.enter(number as u64 + 1);
+                write(trail, single, (&wire, ready.as_deref()), point, &wire_origin, &time);
+                append_sample(expected, &labels, values[point.series as usize], &time);
+            }
+            for ((writer, _), (single, _), expected) in &mut blocks {
                 // What is appended in between is compressed on its own.
                 writer.put(b"something else");
+                single.put(b"something else");
                 expected.extend_from_slice(b"something else");
             }
         }
-        for (mut writer, expected, _) in blocks {
-            let (mut block, mut raw) = (Vec::new(), Vec::new());
+        for ((mut writer, _), (mut single, _), expected) in blocks {
+            let (mut block, mut raw, mut alone) = (Vec::new(), Vec::new(), Vec::new());
             writer.finish(&mut block).unwrap();
+            single.finish(&mut alone).unwrap();
+            prop_assert!(block == alone, "what is written in a run is, byte for byte, what is written one by one");
             decode_block(&block, expected.len(), &mut raw).unwrap();
             prop_assert_eq!(raw, expected);
         }

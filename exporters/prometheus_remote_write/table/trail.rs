@@ -14,34 +14,34 @@ pub(crate) struct Trail {
     /// By place in the class modulo their number.
     marks: [Mark; REACH],
     /// The place written last, and how many were written one after the other up to it, with samples of one length.
-    run: (u32, u32),
-    head: Option<Head>,
-    last: Option<Sent>,
+    pub(super) run: (u32, u32),
+    pub(super) head: Option<Head>,
+    pub(super) last: Option<Sent>,
     /// A sample whose value ends in zero bytes (in wire order: begins), as whole numbers do.
-    round: Option<Sent>,
+    pub(super) round: Option<Sent>,
 }
 
 /// Where the labels of a series begin in the block.
 #[derive(Clone, Copy, Debug)]
-struct Mark {
-    place: u32,
-    at: u32,
+pub(super) struct Mark {
+    pub(super) place: u32,
+    pub(super) at: u32,
 }
 
 /// The tag and length of a time series in the block.
 #[derive(Clone, Copy, Debug)]
-struct Head {
-    at: u32,
-    len: u32,
+pub(super) struct Head {
+    pub(super) at: u32,
+    pub(super) len: u32,
 }
 
 /// A sample in the block.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Sent {
-    at: u32,
-    bits: u64,
-    millis: i64,
-    len: u8,
+pub(super) struct Sent {
+    pub(super) at: u32,
+    pub(super) bits: u64,
+    pub(super) millis: i64,
+    pub(super) len: u8,
 }
 
 const NOWHERE: Mark = Mark { place: u32::MAX, at: 0 };
@@ -49,8 +49,11 @@ const NOWHERE: Mark = Mark { place: u32::MAX, at: 0 };
 /// Tag, length and tag in front of the value of a sample.
 const VALUE_AT: usize = 3;
 
+/// Bytes of the value.
+const VALUE_LEN: usize = 8;
+
 /// Where its timestamp follows.
-const TIME_AT: usize = VALUE_AT + 8;
+pub(super) const TIME_AT: usize = VALUE_AT + VALUE_LEN;
 
 impl Default for Trail {
     fn default() -> Self {
@@ -102,9 +105,7 @@ impl Trail {
                 at
             }
         };
-        if let Some(mark) = self.marks.get_mut(place as usize % REACH) {
-            *mark = Mark { place, at: at as u32 };
-        }
+        self.note(Mark { place, at: at as u32 });
         self.sample(out, value.to_bits(), time);
     }
 
@@ -153,6 +154,13 @@ impl Trail {
         }
     }
 
+    #[inline]
+    pub(super) fn note(&mut self, now: Mark) {
+        if let Some(mark) = self.marks.get_mut(now.place as usize % REACH) {
+            *mark = now;
+        }
+    }
+
     /// Where the labels of the series `back` places before `place` begin, if it was written in this group.
     #[inline]
     fn mark(&self, place: u32, back: u8) -> Option<usize> {
@@ -163,47 +171,50 @@ impl Trail {
 
     #[inline]
     fn sample(&mut self, out: &mut Elements<'_>, bits: u64, time: &Timestamp) {
-        let bytes = time.sample_of(bits);
-        let bytes = bytes.get(..time.sample_len()).unwrap_or(&bytes);
-        let sent = Sent { at: out.position() as u32, bits, millis: time.millis, len: bytes.len() as u8 };
-        let (value, stamp) = bytes.split_at_checked(TIME_AT).unwrap_or((bytes, &[]));
-        match self.last {
+        let len = time.sample_len();
+        let sent = Sent { at: out.position() as u32, bits, millis: time.millis, len: len as u8 };
+        match self.last.replace(sent) {
             Some(last) if last.millis == time.millis => {
                 if last.bits == bits {
-                    out.copy(last.at as usize, bytes.len());
-                    self.last = Some(sent);
+                    out.copy(last.at as usize, len);
                     return;
                 }
-                self.value(out, value, &sent);
-                out.copy(last.at as usize + TIME_AT, stamp.len());
+                put_value(out, &sent, Some(&last), &mut self.round, time);
+                out.copy(last.at as usize + TIME_AT, len - TIME_AT);
             }
-            _ => {
-                self.value(out, value, &sent);
-                out.literal(stamp);
+            last => {
+                put_value(out, &sent, last.as_ref(), &mut self.round, time);
+                out.literal(time.stamp());
             }
         }
-        self.last = Some(sent);
     }
+}
 
-    /// Tag, length, tag and value of a sample. The tags and the length are copied where that lengthens the copy of the
-    /// labels before them, or saves the zero bytes behind them.
-    #[inline]
-    fn value(&mut self, out: &mut Elements<'_>, bytes: &[u8], sent: &Sent) {
-        let zeros = zero_bytes(sent.bits);
-        let last = self.last.filter(|last| last.len == sent.len);
-        let round = if zeros >= 4 { self.round.replace(*sent) } else { None };
-        let shared = match (last, round) {
-            (Some(last), _) if out.continues(last.at as usize) => Some((last.at, zeros.min(zero_bytes(last.bits)))),
-            (_, Some(round)) if round.len == sent.len => Some((round.at, zeros.min(zero_bytes(round.bits)))),
-            _ => None,
-        };
-        match shared {
-            Some((at, zeros)) => {
-                out.copy(at as usize, VALUE_AT + zeros);
-                out.literal(bytes.get(VALUE_AT + zeros..).unwrap_or(&[]));
-            }
-            None => out.literal(bytes),
+/// Tag, length, tag and value of a sample. The tags and the length are copied where that lengthens the copy of the
+/// labels before them, or saves the zero bytes behind them, which `round` had as well.
+#[inline(always)]
+pub(super) fn put_value(
+    out: &mut Elements<'_>,
+    sent: &Sent,
+    last: Option<&Sent>,
+    round: &mut Option<Sent>,
+    time: &Timestamp,
+) {
+    let zeros = zero_bytes(sent.bits);
+    let round = if zeros >= 4 { round.replace(*sent) } else { None };
+    let shared = match (last, round) {
+        (Some(last), _) if last.len == sent.len && out.continues(last.at as usize) => {
+            Some((last.at, zeros.min(zero_bytes(last.bits))))
         }
+        (_, Some(round)) if round.len == sent.len => Some((round.at, zeros.min(zero_bytes(round.bits)))),
+        _ => None,
+    };
+    match shared {
+        Some((at, zeros)) => {
+            out.copy(at as usize, VALUE_AT + zeros);
+            out.short_literal(u128::from(sent.bits) >> (8 * zeros), VALUE_LEN - zeros);
+        }
+        None => out.short_literal(u128::from(sent.bits) << (8 * VALUE_AT) | time.value_head(), TIME_AT),
     }
 }
 

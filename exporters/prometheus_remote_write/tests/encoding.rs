@@ -154,6 +154,37 @@ fn whole_histograms_are_taken_apart_and_native_ones_kept() {
 }
 
 #[test]
+fn what_is_taken_apart_is_compressed_together() {
+    let o = origin(Source::Otlp, &[("service.name", "a-service"), ("service.instance.id", "an-instance")], &[]);
+    let kind = FamilyKind::Histogram { temporality: pipeline::Temporality::Cumulative };
+    let mut all = vec![series("before", FamilyKind::Gauge, &[])];
+    all.extend((0..50).map(|i| series("request_duration_seconds", kind, &[("path", &i.to_string())])));
+    let histogram = pipeline::Histogram {
+        count: 6,
+        sum: Some(40.5),
+        bounds: [0.5, 10.0].into(),
+        bucket_counts: [1, 2, 3].into(),
+        ..Default::default()
+    };
+    let mut encoder = encoder("target_info: {enabled: false}");
+    let table = SeriesTable::intern(all);
+    let mut lengths = Vec::new();
+    for time in [1, 2, 3] {
+        let mut points: Vec<_> = (0..51).map(|series| point(series, time, 1.5)).collect();
+        for point in &mut points[1..] {
+            point.value = Value::Histogram(Box::new(histogram.clone()));
+        }
+        encoder.encode(MetricBatch::new(vec![PointGroup::new(Arc::clone(&o), Arc::clone(&table), points)]));
+        encoder.seal_all();
+        let request = encoder.next_sealed().unwrap();
+        assert_eq!(request.contents.samples, 1 + 50 * 5);
+        lengths.push(request.body.len());
+    }
+    // From the second time on there are label sets that stand ready, which is of no use here and should do no harm.
+    assert!(lengths.iter().all(|len| *len == lengths[0]), "{lengths:?}");
+}
+
+#[test]
 fn a_scraped_target_info_is_merged_into_the_one_made() {
     let mut encoder = encoder("");
     let o = origin(Source::Scrape, &[("service.name", "j"), ("service.instance.id", "i"), ("server.port", "1")], &[]);

@@ -5,6 +5,9 @@
 
 use super::{Elements, PREFIX_LEN, Pending, SnappyBlockWriter};
 
+/// Bytes to put behind all that [`Preparing::finish`] appends, so that the last ones are as quickly written as the others.
+pub const PADDING: [u8; 16] = [0; 16];
+
 /// Elements that stand ready. They belong behind a copy that ends where the one did behind which they were prepared.
 #[derive(Clone, Copy, Debug)]
 pub struct Prepared {
@@ -41,14 +44,21 @@ pub struct Preparing<'a> {
     lengthened: Option<usize>,
 }
 
+impl Prepared {
+    /// How many raw bytes they stand for.
+    #[inline]
+    #[must_use]
+    pub fn raw_len(&self) -> usize {
+        usize::from(self.raw)
+    }
+}
+
 impl<'a> Preparing<'a> {
     /// Begins at `position` of an imaginary block, behind a copy of what ends before position `copied` of it, which is not 0.
     /// Whatever `scratch` holds is discarded.
     #[must_use]
     pub fn new(scratch: &'a mut SnappyBlockWriter, position: usize, copied: usize) -> Self {
         scratch.clear();
-        scratch.packed.clear();
-        scratch.packed.resize(PREFIX_LEN, 0);
         scratch.packed_raw = position;
         scratch.pending = Pending { from: copied.saturating_sub(1), len: 1 };
         Self { elements: Elements::new(scratch), start: position, lengthened: None }
@@ -72,17 +82,16 @@ impl<'a> Preparing<'a> {
 
     /// Ends, and appends the elements to `out`. `None` if they stand for more than 64 KiB or reach further back.
     pub fn finish(self, out: &mut Vec<u8>) -> Option<Prepared> {
-        let Elements { writer, open, .. } = &self.elements;
-        let end = writer.packed_raw;
-        let bytes = writer.packed.get(PREFIX_LEN..).unwrap_or_default();
+        let Elements { pending, open, raw: end, .. } = self.elements;
+        let bytes = self.elements.written(PREFIX_LEN);
         let (lengthen, last) = match self.lengthened {
-            None => (writer.pending.len - 1, Last::Nothing),
-            Some(lengthen) => match writer.pending {
+            None => (pending.len - 1, Last::Nothing),
+            Some(lengthen) => match pending {
                 Pending { from, len } if len > 0 => {
                     let distance = u16::try_from(end.checked_sub(len)?.checked_sub(from)?).ok()?;
                     (lengthen, Last::Copy { distance, len: u16::try_from(len).ok()? })
                 }
-                _ => (lengthen, u8::try_from(*open).ok().filter(|open| *open > 0).map_or(Last::Closed, Last::Literal)),
+                _ => (lengthen, u8::try_from(open).ok().filter(|open| *open > 0).map_or(Last::Closed, Last::Literal)),
             },
         };
         let prepared = Prepared {
@@ -99,7 +108,7 @@ impl<'a> Preparing<'a> {
     /// The copy in front is of the block that this will be part of, and so not written here.
     fn leave_first(&mut self) {
         if self.lengthened.is_none() {
-            let first = std::mem::take(&mut self.elements.writer.pending);
+            let first = std::mem::take(&mut self.elements.pending);
             self.lengthened = Some(first.len - 1);
         }
     }
@@ -108,28 +117,24 @@ impl<'a> Preparing<'a> {
 impl Elements<'_> {
     /// Adds elements that stand ready in `bytes`. What was added last must be a copy of what ends as many bytes before this
     /// position as it did when they were prepared, and all that they repeat must stand as far away.
-    #[inline]
+    #[inline(always)]
     pub fn prepared(&mut self, prepared: &Prepared, bytes: &[u8]) {
-        let end = self.writer.packed_raw + usize::from(prepared.raw);
-        self.writer.pending.len += usize::from(prepared.lengthen);
+        let end = self.raw + usize::from(prepared.raw);
+        self.pending.len += usize::from(prepared.lengthen);
         if !matches!(prepared.last, Last::Nothing) {
-            self.writer.packed_raw += usize::from(prepared.lengthen);
+            self.raw += usize::from(prepared.lengthen);
             self.close_copy();
-            let ready = bytes.get(prepared.at as usize..).and_then(|rest| rest.get(..usize::from(prepared.len)));
-            self.writer.packed.extend_from_slice(ready.unwrap_or_default());
-            self.open = 0;
+            self.put_ready(bytes, prepared.at as usize, usize::from(prepared.len));
             match prepared.last {
-                Last::Literal(len) => {
-                    self.open = usize::from(len);
-                    self.tag = self.writer.packed.len().wrapping_sub(self.open + 1);
-                }
+                Last::Literal(len) => self.reopen(usize::from(len)),
                 Last::Copy { distance, len } => {
                     let (distance, len) = (usize::from(distance), usize::from(len));
-                    self.writer.pending = Pending { from: end.wrapping_sub(len + distance), len };
+                    self.open = 0;
+                    self.pending = Pending { from: end.wrapping_sub(len + distance), len };
                 }
-                Last::Nothing | Last::Closed => {}
+                Last::Nothing | Last::Closed => self.open = 0,
             }
         }
-        self.writer.packed_raw = end;
+        self.raw = end;
     }
 }
