@@ -145,7 +145,8 @@ pub(crate) fn others(directory: &Path, names: &[String]) -> io::Result<Vec<(Stri
     let mut positions = Vec::new();
     for entry in std::fs::read_dir(directory)? {
         let entry = entry?;
-        let Some(file) = entry.file_name().to_str().filter(|file| !kept.iter().any(|kept| kept == file)).map(str::to_owned)
+        let Some(file) =
+            entry.file_name().to_str().filter(|file| !kept.iter().any(|kept| kept == file)).map(str::to_owned)
         else {
             continue;
         };

@@ -105,7 +105,8 @@ pub(crate) fn recover(options: &Options) -> Result<Recovered, OpenError> {
     stood
         .extend(files.iter().filter_map(|(_, (_, stored))| if let Stored::At(at) = stored { Some(*at) } else { None }));
     let replaced = files.iter().any(|(_, (_, stored))| *stored == Stored::Missing);
-    let abandoned = others.into_iter().filter_map(|(name, at)| abandon(directory, name, at, &index, replaced)).collect();
+    let abandoned =
+        others.into_iter().filter_map(|(name, at)| abandon(directory, name, at, &index, replaced)).collect();
     if index.segments.is_empty() {
         // Numbers go on where they were, so that no cursor that cannot be written points into segments to come.
         index.end = stood.iter().copied().fold(index.end, Position::max);

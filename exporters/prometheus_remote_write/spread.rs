@@ -26,7 +26,8 @@ pub(crate) fn kin_of(series: &Series) -> u64 {
     let mut hasher = Xxh3Default::new();
     let is_part = |key: &str| key == "le" || key == "quantile";
     let base = ["_bucket", "_sum", "_count"].iter().find_map(|suffix| series.name.strip_suffix(suffix));
-    let is_classic = base.is_some() || series.part.label().is_some() || series.attributes.iter().any(|(key, _)| is_part(key));
+    let is_classic =
+        base.is_some() || series.part.label().is_some() || series.attributes.iter().any(|(key, _)| is_part(key));
     hasher.update(base.unwrap_or(&series.name).as_bytes());
     let own = series.attributes.len();
     let counted = if is_classic || own < 2 { own } else { own - 1 };

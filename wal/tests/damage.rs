@@ -233,5 +233,8 @@ fn destinations_that_are_gone_are_told_with_what_waits_for_them() {
     drop(log);
     let log = Log::open(named(&[], directory.path())).unwrap();
     let [only] = log.abandoned() else { panic!("{:?}", log.abandoned()) };
-    assert!(only.samples == 10 && long.starts_with(only.name.trim_end_matches('…')) && only.name.len() > 60, "{only:?}");
+    assert!(
+        only.samples == 10 && long.starts_with(only.name.trim_end_matches('…')) && only.name.len() > 60,
+        "{only:?}"
+    );
 }

@@ -2,9 +2,9 @@
 
 use super::super::labels::Untranslatable;
 use super::super::sample::{Timestamp, append_sample, append_sample_body, sent_value};
+use super::super::spread::{class_of, shard_of, turn_of};
 use super::super::translation::unsendable;
 use super::super::{v2, whole};
-use super::super::spread::{class_of, shard_of, turn_of};
 use super::{Body, Contents, Encoder};
 use pipeline::{Acks, Exemplar, Origin, Point, PointGroup, Series};
 use prometheus::remote_write::protocol::ProtocolVersion;

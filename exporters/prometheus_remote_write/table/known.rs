@@ -98,14 +98,15 @@ impl WireTables {
         translate: impl Fn(&Series, &mut Vec<u8>) -> Result<(), Untranslatable>,
     ) -> Arc<WireTable> {
         let mut matcher = self.matcher.take().unwrap_or_default();
-        let wire =
-            WireTable::new(table, origin, self.classes, &mut matcher, |series, out| match self.known(series, key.keeps_names) {
+        let wire = WireTable::new(table, origin, self.classes, &mut matcher, |series, out| {
+            match self.known(series, key.keeps_names) {
                 Some(labels) => {
                     out.extend_from_slice(labels);
                     Ok(())
                 }
                 None => translate(series, out),
-            });
+            }
+        });
         self.matcher = Some(matcher);
         let wire = Arc::new(wire);
         self.settle(key, table);

@@ -15,9 +15,12 @@ fn flat(name: &str, attributes: &[(&str, &str)]) -> Arc<Series> {
 /// A page as a node_exporter serves it: most series have no label of their own, the others one to three.
 fn host() -> Vec<Arc<Series>> {
     let mut page = Vec::new();
-    for (prefix, suffix, count) in
-        [("go_memstats", "bytes", 20), ("node_memory", "bytes", 48), ("node_netstat_Tcp", "total", 40), ("node_vmstat", "total", 90)]
-    {
+    for (prefix, suffix, count) in [
+        ("go_memstats", "bytes", 20),
+        ("node_memory", "bytes", 48),
+        ("node_netstat_Tcp", "total", 40),
+        ("node_vmstat", "total", 90),
+    ] {
         for n in 0..count {
             let (first, second) = (WORDS[n % 24], WORDS[(n / 24 * 7 + n) % 24]);
             page.push(flat(&format!("{prefix}_{first}_{second}_{suffix}"), &[]));
@@ -31,13 +34,20 @@ fn host() -> Vec<Arc<Series>> {
     for (kind, values, count) in [("disk", ["vda", "vdb", "zram0"], 16), ("network", ["docker0", "eth0", "lo"], 30)] {
         for n in 0..count {
             for value in values {
-                page.push(flat(&format!("node_{kind}_{}_{}_total", WORDS[n % 24], WORDS[n * 5 % 24]), &[("device", value)]));
+                page.push(flat(
+                    &format!("node_{kind}_{}_{}_total", WORDS[n % 24], WORDS[n * 5 % 24]),
+                    &[("device", value)],
+                ));
             }
         }
     }
     for what in ["avail_bytes", "device_error", "files", "files_free", "free_bytes", "readonly", "size_bytes"] {
         for (device, mount) in [("/dev/vda1", "/"), ("/dev/vdb1", "/data"), ("tmpfs", "/run"), ("tmpfs", "/run/lock")] {
-            let labels = [("device", device), ("fstype", if device == "tmpfs" { "tmpfs" } else { "ext4" }), ("mountpoint", mount)];
+            let labels = [
+                ("device", device),
+                ("fstype", if device == "tmpfs" { "tmpfs" } else { "ext4" }),
+                ("mountpoint", mount),
+            ];
             page.push(flat(&format!("node_filesystem_{what}"), &labels));
         }
     }
@@ -87,14 +97,19 @@ fn crowd() -> Vec<Arc<Series>> {
 /// Bytes a sample of the third scrape of `targets` targets that serve `page`, and of samples in the fullest shard how many times
 /// as many as on average.
 fn cost(keys: &str, page: &[Arc<Series>], targets: u32, shards: usize) -> (f64, f64) {
-    let mut encoder = encoder(&format!("target_info: {{enabled: false}}\nexternal_labels: {{cluster: prod-eu-1}}\n{keys}"));
+    let mut encoder =
+        encoder(&format!("target_info: {{enabled: false}}\nexternal_labels: {{cluster: prod-eu-1}}\n{keys}"));
     encoder.spread_over(shards);
     let table = SeriesTable::intern(page.to_vec());
     let mut spent = (0.0, 0.0);
     for scrape in 0..3u64 {
         for target in 0..targets {
             let instance = format!("10.0.{}.{}:9100", target / 200, target % 200);
-            let o = origin(Source::Scrape, &[("service.name", "node"), ("service.instance.id", &instance)], &[("zone", "a")]);
+            let o = origin(
+                Source::Scrape,
+                &[("service.name", "node"), ("service.instance.id", &instance)],
+                &[("zone", "a")],
+            );
             let value = |n: u64| match n % 3 {
                 0 => 0.0,
                 1 => (n * 977 + scrape * 13) as f64,
@@ -132,7 +147,8 @@ fn samples_cost_about_as_much_in_many_shards_as_in_one() {
     ] {
         for (keys, most) in ["", version2].into_iter().zip(most) {
             let spent = [1, 5, 20].map(|shards| cost(keys, &page, 8, shards));
-            let told = format!("{name} {keys}: bytes a sample, and the fullest shard: {spent:.1?}, bytes at most {most:?}");
+            let told =
+                format!("{name} {keys}: bytes a sample, and the fullest shard: {spent:.1?}, bytes at most {most:?}");
             assert!(spent.iter().zip(most).all(|((bytes, _), most)| *bytes <= most), "{told}");
             assert!(spent.iter().all(|(_, load)| *load < 1.5), "{told}");
         }

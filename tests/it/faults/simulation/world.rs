@@ -326,7 +326,9 @@ impl World {
             .collect();
         let lost: u64 = missing.iter().map(|missing| missing.len() as u64).sum();
         self.tally.count("samples lost to damage", lost);
-        let told = format!("{done:?}: {lost} samples are missing, {corrupt} counted as corrupt, {cut} and {torn} bytes as torn");
+        let told = format!(
+            "{done:?}: {lost} samples are missing, {corrupt} counted as corrupt, {cut} and {torn} bytes as torn"
+        );
         let fits = match done {
             Damage::Unfinished(bytes) => lost == 0 && corrupt + cut == 0 && torn == bytes,
             Damage::Cursor => lost == 0 && corrupt + cut + torn == 0,
