@@ -178,8 +178,13 @@ struct Outgoing<'a> {
 impl Outgoing<'_> {
     fn poll(&mut self, stream: &mut Stream, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         while !(self.head.is_empty() && self.body.is_empty()) {
-            let parts = [IoSlice::new(self.head), IoSlice::new(self.body)];
-            let written = std::task::ready!(Pin::new(&mut *stream).poll_write_vectored(cx, &parts))?;
+            let stream = Pin::new(&mut *stream);
+            let written = if self.body.is_empty() {
+                stream.poll_write(cx, self.head)
+            } else {
+                stream.poll_write_vectored(cx, &[IoSlice::new(self.head), IoSlice::new(self.body)])
+            };
+            let written = std::task::ready!(written)?;
             if written == 0 {
                 return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
             }

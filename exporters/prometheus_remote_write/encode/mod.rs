@@ -10,14 +10,14 @@ mod target_info;
 
 use super::account::Mark;
 use super::delta::Deltas;
-use super::labels::{LabelTables, WireOrigin};
+use super::labels::LabelTables;
 use super::limits::Guard;
 use super::metrics::Metrics;
 use super::sample::{STALE, Timestamp, sent_value};
 use super::spread::{self, shard_of, turn_of};
-use super::table::{Form, Order, ReadyTable, Run, WireTable};
+use super::table::{Form, ReadyTable, Run, WireTable};
 use super::translation::Translation;
-use super::v2::{Group, Start, SymbolTables};
+use super::v2::{Start, SymbolTables};
 use super::whole;
 use pipeline::{Acks, Exemplar, MetricBatch, Point, PointGroup, Value};
 use prometheus::remote_write::protocol::ProtocolVersion;
@@ -44,8 +44,6 @@ pub(super) struct Encoder {
     groups: u64,
     sealed: VecDeque<Request>,
     opened: Option<Instant>,
-    /// Kept for its memory.
-    order: Order,
     deltas: Deltas,
     split: whole::SplitSeries,
     infos: Infos,
@@ -53,25 +51,6 @@ pub(super) struct Encoder {
     guard: Guard,
     /// Of what is encoded now.
     mark: Mark,
-}
-
-/// A group that is being encoded.
-struct Now<'a> {
-    group: &'a PointGroup,
-    origin: &'a WireOrigin,
-    table: &'a WireTable,
-    ready: Option<&'a ReadyTable>,
-    /// What version 2.0 refers to.
-    references: Option<Group>,
-    /// By how many shards its classes are moved on.
-    turn: usize,
-}
-
-/// How far it has come.
-struct Course<'a> {
-    time: Timestamp,
-    start: Start,
-    exemplars: std::iter::Peekable<std::vec::IntoIter<&'a Exemplar>>,
 }
 
 impl Encoder {
@@ -94,7 +73,6 @@ impl Encoder {
             groups: 0,
             sealed: VecDeque::new(),
             opened: None,
-            order: Order::default(),
             deltas,
             split: whole::SplitSeries::default(),
             infos: Infos::default(),
@@ -231,118 +209,103 @@ impl Encoder {
         let references = (self.version == ProtocolVersion::V2)
             .then(|| self.symbols.group(group, &table, &origin, keeps_names, self.translation.send_metadata));
         self.groups += 1;
-        let time = Timestamp::new(group.points.first().map_or(0, |point| point.time));
+        let mut time = Timestamp::new(group.points.first().map_or(0, |point| point.time));
         let of = (&*group.table, &*table);
         let ready =
             references.is_none().then(|| self.tables.ready(of, &origin, keeps_names, time.sample_len())).flatten();
         let turn = turn_of(&group.origin, self.active);
-        let now = Now { group, origin: &origin, table: &table, ready: ready.as_deref(), references, turn };
-        let exemplars = in_order(&group.exemplars).into_iter().peekable();
-        let mut course = Course { time, start: Start::default(), exemplars };
-        match now.ready {
-            Some(ready) if self.active == 1 => self.in_one_shard(&now, ready, &mut course, acks),
-            // Exemplars come in the order of all points.
-            Some(ready) if group.exemplars.is_empty() => self.shard_by_shard(&now, ready, &mut course, acks),
-            _ => (0..group.points.len()).for_each(|index| self.point(&now, index, &mut course, acks)),
-        }
-    }
-
-    fn in_one_shard(&mut self, now: &Now<'_>, ready: &ReadyTable, course: &mut Course<'_>, acks: &Acks) {
-        let points = &now.group.points;
+        let mut start = Start::default();
+        let mut exemplars = in_order(&group.exemplars).into_iter().peekable();
         let mut next = 0;
-        while next < points.len() {
-            let end = course.exemplars.peek().map_or(points.len(), |exemplar| exemplar.point as usize);
-            let run = points.get(next..end).unwrap_or_default().iter();
-            let written = self.run(0, ready, &course.time, run, acks);
-            if written == 0 {
-                self.point(now, next, course, acks);
+        while let Some(point) = group.points.get(next) {
+            let index = next;
+            if let Some(ready) = ready.as_deref() {
+                let end = exemplars.peek().map_or(group.points.len(), |exemplar| exemplar.point as usize);
+                next += self.run((&table, ready), turn, &time, group.points.get(index..end).unwrap_or_default(), acks);
+                if next > index {
+                    continue;
+                }
             }
-            next += written.max(1);
+            next += 1;
+            let (Some(entry), Some(series)) = (table.entry(point.series), group.table.get(point.series)) else {
+                self.metrics.dropped("unknown_series", 1);
+                continue;
+            };
+            if point.time < self.guard.oldest {
+                self.guard.too_old(&self.metrics, point.time, &series.name);
+                continue;
+            }
+            if point.time != time.nanos {
+                time = Timestamp::new(point.time);
+            }
+            let value = match &point.value {
+                Value::Float(value) => *value,
+                Value::Int(value) => *value as f64,
+                Value::NoRecordedValue(_) if entry.form() == Form::Steps || whole::is_flat(series) => STALE,
+                _ => {
+                    self.whole(group, point, series, &time, acks, &of_point(index, &mut exemplars));
+                    continue;
+                }
+            };
+            let due = exemplars.peek().is_some_and(|e| e.point as usize <= index);
+            if due || entry.form() == Form::Apart || entry.len() + origin.len() >= self.guard.wide {
+                let own = of_point(index, &mut exemplars);
+                let start_ms = references.as_ref().map_or(0, |group| group.start_ms(&mut start, point, &time));
+                self.with_exemplars(&group.origin, series, (value, start_ms), &time, acks, &own);
+                continue;
+            }
+            let at = shard_of(entry.class(), turn, self.active);
+            let Some(shard) = self.shards.get_mut(at) else { continue };
+            match (&mut shard.body, &references) {
+                (Body::V1(body), _) => {
+                    let BodyV1 { writer, trail } = &mut **body;
+                    trail.enter(self.groups);
+                    let mut out = writer.elements();
+                    trail.write(
+                        &mut out,
+                        (&table, ready.as_deref()),
+                        (point.series, entry),
+                        &origin,
+                        sent_value(value),
+                        &time,
+                    );
+                }
+                (Body::V2(body), Some(group)) => {
+                    let start_ms = group.start_ms(&mut start, point, &time);
+                    body.write(&self.symbols, group, point.series, sent_value(value), &time, start_ms);
+                }
+                (Body::V2(_), None) => continue,
+            }
+            shard.took_samples(1, &time, acks);
+            if shard.full(self.limits) {
+                self.seal(at);
+            }
         }
     }
 
-    fn shard_by_shard(&mut self, now: &Now<'_>, ready: &ReadyTable, course: &mut Course<'_>, acks: &Acks) {
-        let points = &now.group.points;
-        let mut order = std::mem::take(&mut self.order);
-        order.sort(points, now.table);
-        let mut next = 0;
-        while let Some(index) = order.get(next) {
-            let (class, rest) = order.rest(next);
-            let run = rest.iter().filter_map(|index| points.get(*index as usize));
-            let written = self.run(shard_of(class, now.turn, self.active), ready, &course.time, run, acks);
-            if written == 0 {
-                self.point(now, index, course, acks);
-            }
-            next += written.max(1);
-        }
-        self.order = order;
-    }
-
-    /// Encodes one point.
-    fn point(&mut self, now: &Now<'_>, index: usize, course: &mut Course<'_>, acks: &Acks) {
-        let Now { group, origin, table, ready, references, turn } = now;
-        let Some(point) = group.points.get(index) else { return };
-        let (Some(entry), Some(series)) = (table.entry(point.series), group.table.get(point.series)) else {
-            return self.metrics.dropped("unknown_series", 1);
-        };
-        if point.time < self.guard.oldest {
-            return self.guard.too_old(&self.metrics, point.time, &series.name);
-        }
-        let Course { time, start, exemplars } = course;
-        if point.time != time.nanos {
-            *time = Timestamp::new(point.time);
-        }
-        let value = match &point.value {
-            Value::Float(value) => *value,
-            Value::Int(value) => *value as f64,
-            Value::NoRecordedValue if entry.form() == Form::Steps || whole::is_flat(series) => STALE,
-            _ => return self.whole(group, point, series, time, acks, &of_point(index, exemplars)),
-        };
-        let start_ms = references.as_ref().map_or(0, |group| group.start_ms(start, point, time));
-        let due = exemplars.peek().is_some_and(|e| e.point as usize <= index);
-        if due || entry.form() == Form::Apart || entry.len() + origin.len() >= self.guard.wide {
-            let own = of_point(index, exemplars);
-            return self.with_exemplars(&group.origin, series, (value, start_ms), time, acks, &own);
-        }
-        let at = shard_of(entry.class(), *turn, self.active);
-        let Some(shard) = self.shards.get_mut(at) else { return };
-        match (&mut shard.body, references) {
-            (Body::V1(body), _) => {
-                let BodyV1 { writer, trail } = &mut **body;
-                trail.enter(self.groups);
-                let of = (point.series, entry);
-                trail.write(&mut writer.elements(), (table, *ready), of, origin, sent_value(value), time);
-            }
-            (Body::V2(body), Some(group)) => {
-                body.write(&self.symbols, group, point.series, sent_value(value), time, start_ms);
-            }
-            (Body::V2(_), None) => return,
-        }
-        shard.took_samples(1, time, acks);
-        if shard.full(self.limits) {
-            self.seal(at);
-        }
-    }
-
-    /// Encodes the first of `points`, which belong to one shard, as long as they are what nearly all are: see
-    /// [`super::table::Trail::write_run`]. Says how many.
+    /// Encodes the first of `points` as long as they are what nearly all are: see [`super::table::Trail::write_run`]. Says how many.
     #[inline]
-    fn run<'p>(
+    fn run(
         &mut self,
-        at: usize,
-        ready: &ReadyTable,
+        (table, ready): (&WireTable, &ReadyTable),
+        turn: usize,
         time: &Timestamp,
-        points: impl Iterator<Item = &'p Point> + Clone,
+        points: &[Point],
         acks: &Acks,
     ) -> usize {
-        let (Some(shard), true) = (self.shards.get_mut(at), time.nanos >= self.guard.oldest) else { return 0 };
+        let Some((entry, points)) = table.of_a_class(points).filter(|_| time.nanos >= self.guard.oldest) else {
+            return 0;
+        };
+        let at = shard_of(entry.class(), turn, self.active);
+        let Some(shard) = self.shards.get_mut(at) else { return 0 };
         let Body::V1(body) = &mut shard.body else { return 0 };
         let room = self.limits.samples.saturating_sub(shard.contents.values() as usize);
+        let points = points.get(..room).unwrap_or(points);
         let BodyV1 { writer, trail } = &mut **body;
         trail.enter(self.groups);
         let Limits { raw_bytes, packed_bytes, .. } = self.limits;
-        let run = Run { ready, time, wide: self.guard.wide, raw_bytes, packed_bytes };
-        let written = trail.write_run(writer, run, points.take(room));
+        let run = Run { ready, first: entry, time, wide: self.guard.wide, raw_bytes, packed_bytes };
+        let written = trail.write_run(writer, run, points);
         if written > 0 {
             shard.took_samples(written, time, acks);
             if shard.full(self.limits) {

@@ -107,7 +107,7 @@ mod tests {
     /// many good samples were given up.
     fn search(patience: &Patience, len: usize, is_bad: impl Fn(usize) -> bool) -> (usize, usize) {
         let mut budget = patience.budget(len);
-        let (mut sent, mut given_up, mut todo) = (0, 0, vec![0..len]);
+        let (mut sent, mut given_up, mut todo) = (0, 0, std::iter::once(0..len).collect::<Vec<_>>());
         while let Some(range) = todo.pop() {
             sent += 1;
             if !range.clone().any(&is_bad) {

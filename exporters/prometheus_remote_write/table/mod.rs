@@ -10,21 +10,19 @@
 
 mod known;
 mod matching;
-mod order;
 mod ready;
 mod run;
 mod trail;
 
 pub(super) use known::{TableKey, WireTables};
-pub(super) use order::Order;
 pub(super) use ready::ReadyTable;
 pub(super) use run::Run;
 pub(super) use trail::Trail;
 
 use super::labels::{Untranslatable, WireOrigin, cut_points};
 use super::spread::{class_of, kin_of};
-use matching::Matcher;
-use pipeline::{Series, SeriesTable};
+use matching::{Matcher, REACH};
+use pipeline::{Point, Series, SeriesTable};
 use std::sync::{Arc, Weak};
 
 /// The series of one table, for origins whose labels have the same names.
@@ -185,6 +183,19 @@ impl WireTable {
     #[inline]
     pub(super) fn entry(&self, index: u32) -> Option<&Entry> {
         self.entries.get(index as usize)
+    }
+
+    /// Those of `points` that come before one of another class, some dozens at most where there are several, and the series of
+    /// the first.
+    #[inline]
+    pub(super) fn of_a_class<'a>(&self, points: &'a [Point]) -> Option<(&Entry, &'a [Point])> {
+        let first = self.entry(points.first()?.series)?;
+        if self.classes < 2 {
+            return Some((first, points));
+        }
+        let is_of = |point: &&Point| self.entry(point.series).is_some_and(|entry| entry.class == first.class);
+        let number = points.iter().take(REACH).take_while(is_of).count();
+        Some((first, points.get(..number)?))
     }
 
     /// The encoded labels of the series at `index`, unless it stands apart.

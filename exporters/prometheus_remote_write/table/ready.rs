@@ -18,6 +18,8 @@ pub(crate) struct ReadyTable {
     bytes: Box<[u8]>,
     /// Bytes of the samples between them.
     sample_len: usize,
+    /// The most raw bytes and the most bytes of elements that one of them has.
+    most: (usize, usize),
 }
 
 /// Tag, length and labels of a series, behind those of the series before it and its sample.
@@ -28,8 +30,6 @@ pub(super) struct Ready {
     pub(super) reach: u8,
     /// Bytes of tag and length.
     pub(super) head_len: u8,
-    /// How many series of its class are before it.
-    pub(super) place: u32,
 }
 
 /// Positions in the imaginary block begin here: 0 stands for nothing.
@@ -71,15 +71,38 @@ impl ReadyTable {
             });
         }
         bytes.extend_from_slice(&PADDING);
-        Self { entries: entries.into(), bytes: bytes.into(), sample_len }
+        let elements = || entries.iter().flatten().map(|ready| ready.elements);
+        let most = (
+            elements().map(|elements| elements.raw_len()).max().unwrap_or(0),
+            elements().map(|elements| elements.len()).max().unwrap_or(0),
+        );
+        Self { entries: entries.into(), bytes: bytes.into(), sample_len, most }
     }
 
-    /// What stands ready for the series at `index`, if samples have `sample_len` bytes and `run` series were written one after
-    /// the other just before it.
+    /// What stands ready for the series at `index`, if `run` series were written one after the other just before it.
     #[inline]
-    pub(super) fn get(&self, index: u32, run: u32, sample_len: usize) -> Option<&Ready> {
+    pub(super) fn get(&self, index: u32, run: u32) -> Option<&Ready> {
         let ready = self.entries.get(index as usize)?.as_ref()?;
-        (u32::from(ready.reach) <= run && sample_len == self.sample_len).then_some(ready)
+        (u32::from(ready.reach) <= run).then_some(ready)
+    }
+
+    /// Whether samples have `sample_len` bytes, and no label set has `wide` bytes or more.
+    #[inline]
+    pub(super) fn serves(&self, sample_len: usize, wide: usize) -> bool {
+        sample_len == self.sample_len && self.most.0 < wide
+    }
+
+    /// The most raw bytes and the most bytes of elements that stand ready for one series.
+    #[inline]
+    pub(super) fn most(&self) -> (usize, usize) {
+        self.most
+    }
+
+    /// What the head of the series at `index` says: bytes of its labels and its sample.
+    pub(super) fn message_len(&self, index: u32) -> u32 {
+        let ready = self.entries.get(index as usize).and_then(Option::as_ref);
+        let labels = ready.map_or(0, |ready| ready.elements.raw_len() - usize::from(ready.head_len));
+        (labels + self.sample_len) as u32
     }
 
     /// Where the elements are.
@@ -133,5 +156,5 @@ fn ready(
             }
         }
     }
-    Some(Ready { elements: out.finish(bytes)?, reach, head_len: head_len as u8, place: entry.place })
+    Some(Ready { elements: out.finish(bytes)?, reach, head_len: head_len as u8 })
 }

@@ -80,9 +80,8 @@ proptest! {
         ];
         let mut tables = tables();
         let table = SeriesTable::intern(series);
-        let block = || (SnappyBlockWriter::new(), Trail::default());
-        // Written in runs, and one by one, and what it is to be.
-        let mut blocks: Vec<_> = (0..classes).map(|_| (block(), block(), Vec::new())).collect();
+        let block = || [(); 2].map(|()| (SnappyBlockWriter::new(), Trail::default()));
+        let mut blocks: Vec<_> = (0..classes).map(|_| (block(), Vec::new())).collect();
         for (number, (at, present, later)) in scrapes.iter().enumerate() {
             let origin = &origins[*at];
             // Tables are made anew for another number of classes, and again for this one.
@@ -98,42 +97,37 @@ proptest! {
             let ready = tables.ready((&table, &wire), &wire_origin, true, time.sample_len());
             let there = (0..table.len()).filter(|index| present[*index]);
             let points: Vec<_> = there.map(|index| point(index, values[index], time.nanos)).collect();
-            let mut order = Order::default();
-            order.sort(&points, &wire);
             let mut next = 0;
-            while let Some(index) = order.get(next) {
-                let (class, rest) = order.rest(next);
-                let ((writer, trail), _, _) = &mut blocks[usize::from(class)];
+            while next < points.len() {
+                let (first, of_a_class) = wire.of_a_class(&points[next..]).unwrap();
+                let ([(writer, trail), _], _) = &mut blocks[usize::from(first.class())];
                 trail.enter(number as u64 + 1);
-                if let Some(ready) = ready.as_deref() {
-                    let run = Run { ready, time: &time, wide, raw_bytes: usize::MAX, packed_bytes: usize::MAX };
-                    let written = trail.write_run(writer, run, rest.iter().map(|index| &points[*index as usize]));
-                    next += written;
-                    if written > 0 {
-                        continue;
-                    }
+                let written = ready.as_deref().map_or(0, |ready| {
+                    let run = Run { ready, first, time: &time, wide, raw_bytes: usize::MAX, packed_bytes: usize::MAX };
+                    trail.write_run(writer, run, of_a_class)
+                });
+                if written == 0 {
+                    write(trail, writer, (&wire, ready.as_deref()), &points[next], &wire_origin, &time);
                 }
-                write(trail, writer, (&wire, ready.as_deref()), &points[index], &wire_origin, &time);
-                next += 1;
+                next += written.max(1);
             }
             for point in &points {
                 let entry = wire.entry(point.series).unwrap();
                 prop_assert_ne!(entry.form(), Form::Apart);
                 let labels = tables.labels(origin, table.get(point.series).unwrap(), true).unwrap();
                 prop_assert!(classes == 1 || entry.class() == class_of(labels.kin(), classes));
-                let (_, (single, trail), expected) = &mut blocks[usize::from(entry.class())];
+                let ([_, (writer, trail)], expected) = &mut blocks[usize::from(entry.class())];
                 trail.enter(number as u64 + 1);
-                write(trail, single, (&wire, ready.as_deref()), point, &wire_origin, &time);
+                write(trail, writer, (&wire, ready.as_deref()), point, &wire_origin, &time);
                 append_sample(expected, &labels, values[point.series as usize], &time);
             }
-            for ((writer, _), (single, _), expected) in &mut blocks {
+            for (writers, expected) in &mut blocks {
                 // What is appended in between is compressed on its own.
-                writer.put(b"something else");
-                single.put(b"something else");
+                writers.iter_mut().for_each(|(writer, _)| writer.put(b"something else"));
                 expected.extend_from_slice(b"something else");
             }
         }
-        for ((mut writer, _), (mut single, _), expected) in blocks {
+        for ([(mut writer, _), (mut single, _)], expected) in blocks {
             let (mut block, mut raw, mut alone) = (Vec::new(), Vec::new(), Vec::new());
             writer.finish(&mut block).unwrap();
             single.finish(&mut alone).unwrap();

@@ -90,7 +90,9 @@ impl Trail {
             self.run.0.wrapping_add(1) == place && self.last.is_some_and(|l| usize::from(l.len) == time.sample_len());
         let run = if follows { self.run.1 } else { 0 };
         self.run = (place, run.saturating_add(1));
-        let known = ready.and_then(|ready| Some((ready.get(index, run, time.sample_len())?, ready.bytes())));
+        let known = ready
+            .filter(|ready| ready.serves(time.sample_len(), usize::MAX))
+            .and_then(|ready| Some((ready.get(index, run)?, ready.bytes())));
         let at = match (known, self.head) {
             (Some((known, bytes)), Some(head)) if out.continues(head.at as usize) => {
                 let now = Head { at: out.position() as u32, len: len as u32 };

@@ -7,7 +7,7 @@
 //! Elements are a few bytes each. They are written in pieces of a fixed size, of which the next element covers what is too
 //! much: that is one store, where the exact number of bytes would be a call.
 
-use super::{PREFIX_LEN, SnappyBlockWriter};
+use super::SnappyBlockWriter;
 
 /// The longest literal whose length is in its tag.
 const SHORT_LITERAL: usize = 60;
@@ -70,13 +70,6 @@ impl<'a> Elements<'a> {
     #[must_use]
     pub fn position(&self) -> usize {
         self.raw
-    }
-
-    /// Bytes that the block has at most if it is finished now.
-    #[inline(always)]
-    #[must_use]
-    pub fn compressed_len_bound(&self) -> usize {
-        self.at - PREFIX_LEN + self.pending.encoded_len_bound()
     }
 
     /// What was written so far, from `start` on.
@@ -208,7 +201,7 @@ impl<'a> Elements<'a> {
         let (mut start, mut rest) = (start, len);
         while rest > 0 {
             let now = rest.min(CHUNK);
-            match bytes.get(start..).and_then(<[u8]>::first_chunk::<CHUNK>) {
+            match bytes.get(start..start + CHUNK).and_then(<[u8]>::first_chunk::<CHUNK>) {
                 Some(chunk) => self.put(*chunk, now),
                 None => return self.put_all(bytes.get(start..start + rest).unwrap_or_default()),
             }
@@ -220,8 +213,8 @@ impl<'a> Elements<'a> {
     /// Writes the first `len` of `bytes`; what is behind them may be overwritten.
     #[inline(always)]
     fn put<const N: usize>(&mut self, bytes: [u8; N], len: usize) {
-        match self.writer.packed.get_mut(self.at..).and_then(<[u8]>::first_chunk_mut::<N>) {
-            Some(place) => *place = bytes,
+        match self.writer.packed.get_mut(self.at..self.at.wrapping_add(N)) {
+            Some(place) => place.copy_from_slice(&bytes),
             None => put_growing(&mut self.writer.packed, self.at, &bytes),
         }
         self.at += len;

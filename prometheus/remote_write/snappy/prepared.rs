@@ -45,6 +45,13 @@ pub struct Preparing<'a> {
 }
 
 impl Prepared {
+    /// Number of bytes that they are written with, the copy before them not counted.
+    #[must_use]
+    #[expect(clippy::len_without_is_empty, reason = "a number of bytes, and not a collection")]
+    pub fn len(&self) -> usize {
+        usize::from(self.len)
+    }
+
     /// How many raw bytes they stand for.
     #[inline]
     #[must_use]
