@@ -88,7 +88,16 @@ impl DefaultChain {
     }
 
     async fn environment(&self) -> Answer {
-        answer(&EnvironmentVariableCredentialsProvider::new(), "environment").await
+        match answer(&EnvironmentVariableCredentialsProvider::new(), "environment").await {
+            // The provider does not say which variable it is.
+            Answer::Absent(_) if variable("AWS_ACCESS_KEY_ID").is_none_or(|id| id.trim().is_empty()) => {
+                Answer::Absent("AWS_ACCESS_KEY_ID is not set".to_owned())
+            }
+            Answer::Absent(_) => {
+                Answer::Failed("AWS_ACCESS_KEY_ID is set, and AWS_SECRET_ACCESS_KEY is not".to_owned())
+            }
+            other => other,
+        }
     }
 
     async fn shared_files(&self) -> Answer {
@@ -168,7 +177,11 @@ impl DefaultChain {
                     "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE",
                 ],
             )),
-            other => other,
+            Answer::Absent(_) => Answer::Absent(
+                "neither AWS_CONTAINER_CREDENTIALS_RELATIVE_URI nor AWS_CONTAINER_CREDENTIALS_FULL_URI is set"
+                    .to_owned(),
+            ),
+            found => found,
         }
     }
 

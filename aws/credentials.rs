@@ -1,9 +1,12 @@
 //! What signing needs to know of credentials, and the trait that every source of them has.
 
+use crate::endpoint::Scope;
+use crate::sign::{Day, DayKeys};
 use async_trait::async_trait;
 use aws_credential_types::Credentials;
 use std::error::Error;
 use std::fmt;
+use std::sync::Arc;
 use std::time::SystemTime;
 
 /// Where credentials come from.
@@ -27,20 +30,15 @@ pub struct Identity {
     /// the credentials of instances.
     pub outlives_expiry: bool,
     credentials: Credentials,
-    signing: aws_smithy_runtime_api::client::identity::Identity,
+    /// What was derived from the secret. Clones share it, as they share the secret.
+    keys: Arc<DayKeys>,
 }
 
 impl Identity {
     /// Credentials of `provider`.
     #[must_use]
     pub fn new(credentials: Credentials, provider: impl Into<String>) -> Self {
-        Self {
-            provider: provider.into(),
-            role: None,
-            outlives_expiry: false,
-            signing: credentials.clone().into(),
-            credentials,
-        }
+        Self { provider: provider.into(), role: None, outlives_expiry: false, keys: Arc::default(), credentials }
     }
 
     /// Lasting keys, without a token.
@@ -78,8 +76,15 @@ impl Identity {
         &self.credentials
     }
 
-    pub(crate) fn signing(&self) -> &aws_smithy_runtime_api::client::identity::Identity {
-        &self.signing
+    /// The key that signs on this day in this scope.
+    pub(crate) fn day_key(&self, day: &Day<'_>, scope: &Scope<'_>) -> Arc<[u8]> {
+        self.keys.get(self.credentials.secret_access_key(), day, scope)
+    }
+
+    /// Number of keys that are remembered.
+    #[cfg(test)]
+    pub(crate) fn day_keys(&self) -> usize {
+        self.keys.len()
     }
 }
 

@@ -1,5 +1,8 @@
 #![expect(clippy::unwrap_used, reason = "tests")]
 
+mod key_of_the_day;
+mod reference;
+
 use super::{SignOptions, Signable, sign};
 use crate::credentials::Identity;
 use crate::endpoint::Scope;
@@ -114,4 +117,29 @@ fn a_token_is_sent_and_marked_as_secret() {
     assert!(token.1.is_sensitive());
     assert_eq!(token.1, "the-token");
     assert!(!format!("{fields:?} {identity:?}").contains("the-token"));
+}
+
+#[test]
+fn what_cannot_be_signed_is_an_error_that_names_it() {
+    let identity = Identity::of_keys("AKIAX", "s", "t");
+    let scope = Scope { region: "r".into(), service: "aps".into() };
+    let error = |uri: &str, headers: &[(&str, &str)], seconds| {
+        let signable = Signable { method: "POST", uri, headers, body: b"x" };
+        let time = UNIX_EPOCH + Duration::from_secs(seconds);
+        sign(&signable, &scope, &identity, time, SignOptions::default()).unwrap_err().to_string()
+    };
+    let good = "https://h.example/p";
+    for (error, words) in [
+        (error("/p", &[], 0), "its URL has no host"),
+        (error("https://h.example/p q", &[], 0), "its URL: invalid uri character"),
+        (error(good, &[("na me", "v")], 0), "\"na me\" is not the name of a field"),
+        (error(good, &[("X-Name", "a\nb")], 0), "x-name has characters that cannot be sent"),
+        (error(good, &[], 300_000_000_000), "300000000000 s after 1970"),
+    ] {
+        assert!(error.starts_with("the request cannot be signed: ") && error.contains(words), "{error}");
+    }
+    let injecting = Scope { region: "r\nx".into(), service: "aps".into() };
+    let signable = Signable { method: "POST", uri: good, headers: &[], body: b"x" };
+    let error = sign(&signable, &injecting, &identity, UNIX_EPOCH, SignOptions::default()).unwrap_err();
+    assert!(error.to_string().contains("authorization has characters that cannot be sent"), "{error}");
 }

@@ -30,6 +30,45 @@ fn every_file_is_valid_without_any_environment() {
     }
 }
 
+/// The blocks of YAML in a document that are configurations or parts of one.
+fn configurations(document: &str) -> Vec<String> {
+    let parts = ["receivers:", "processors:", "exporters:", "extensions:", "connectors:", "service:"];
+    let blocks = document.split("```yaml\n").skip(1).filter_map(|rest| rest.split("\n```").next());
+    blocks.filter(|block| parts.iter().any(|part| block.starts_with(part))).map(|block| format!("{block}\n")).collect()
+}
+
+#[test]
+fn every_configuration_in_the_documents_is_valid() {
+    let directory = tempfile::tempdir().unwrap();
+    let written = |name: &str, text: &str| {
+        std::fs::write(directory.path().join(name), text).unwrap();
+        directory.path().join(name).to_string_lossy().into_owned()
+    };
+    let secret = written("secret", "of nobody");
+    let mut count = 0;
+    for document in ["README.md", "docs/aws.md", "docs/configuration.md", "docs/operations.md"] {
+        let text = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(document)).unwrap();
+        for block in configurations(&text) {
+            // What a part leaves out, so that it can be tried.
+            let url = if block.contains("exporters:") { "{}" } else { "{endpoint: 'http://127.0.0.1:9/w'}" };
+            let rest = format!(
+                "receivers: {{otlp: {{protocols: {{http: }}}}}}\nexporters: {{prometheusremotewrite: {url}}}\nservice: {{pipelines: {{metrics: {{receivers: [otlp], exporters: [prometheusremotewrite]}}}}}}\n"
+            );
+            let (rest, part) =
+                (written("rest", &rest), written("part", &block.replace("/etc/oxidot/writer-secret", &secret)));
+            let output = command(&["validate", "--config", &rest, "--config", &part])
+                .env_clear()
+                .envs([("TOKEN", "t"), ("WRITER_KEY", "AKIAOFNOBODY")])
+                .output()
+                .unwrap();
+            let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+            assert_eq!((output.status.code(), stderr.as_str()), (Some(0), ""), "{document}:\n{block}");
+            count += 1;
+        }
+    }
+    assert!(count >= 6, "only {count} blocks were found");
+}
+
 /// What a file's configuration talks to.
 struct Scene {
     target: Target,

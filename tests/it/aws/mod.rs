@@ -6,6 +6,7 @@ pub(crate) mod keys;
 mod limits;
 mod metadata;
 mod refusals;
+mod roles;
 mod rotation;
 mod scene;
 mod seeds;

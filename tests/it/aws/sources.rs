@@ -7,31 +7,30 @@ use std::time::{Duration, SystemTime};
 
 use super::keys::Key;
 use super::metadata::{Metadata, Mood};
-use super::scene::{Home, QUICK, Scene, at_once, variable};
+use super::scene::{Home, Scene, at_once, variable};
 use super::store::{AwsStore, REGION};
 use super::sts::Sts;
 use super::verifier::python;
-use crate::support::oxidot::scrape_and_write;
 use crate::support::python::require_python;
 use crate::support::{require, skipped, wait_until};
 
 const THERE: &str = "AWS credentials are there; requests are signed with them.";
 const NONE: &str = "There are no AWS credentials; requests wait for them.";
-const ROLE: &str = "arn:aws:iam::123456789012:role/writer";
+pub(super) const ROLE: &str = "arn:aws:iam::123456789012:role/writer";
 
 /// Lives as long as credentials do that are not renewed during a test.
-const LONG: Duration = Duration::from_secs(3600);
+pub(super) const LONG: Duration = Duration::from_secs(3600);
 /// Is renewed after half of it.
-const SHORT: Duration = Duration::from_secs(8);
+pub(super) const SHORT: Duration = Duration::from_secs(8);
 
 /// The one line about who signs.
-fn who(scene: &mut Scene) -> String {
+pub(super) fn who(scene: &mut Scene) -> String {
     let line = scene.oxidot.wait_for_log(THERE);
     assert_eq!(scene.lines(THERE), 1);
     line
 }
 
-fn assert_names(line: &str, parts: &[&str]) {
+pub(super) fn assert_names(line: &str, parts: &[&str]) {
     for part in parts {
         assert!(line.contains(part), "{part:?} is not in: {line}");
     }
@@ -45,7 +44,7 @@ fn replace(file: &Path, text: &str) {
 }
 
 /// Waits until requests were accepted that are signed with this many keys.
-fn wait_for_signers(scene: &Scene, count: usize) {
+pub(super) fn wait_for_signers(scene: &Scene, count: usize) {
     wait_until(&format!("requests signed with {count} keys"), || scene.store.signers().len() >= count);
 }
 
@@ -64,111 +63,6 @@ fn environment() {
         scene.check_complete();
         assert_eq!(scene.store.refusals(), 0);
     });
-}
-
-#[test]
-fn profile_with_a_role_and_a_source_profile() {
-    let python = require_python!(python());
-    let (store, home, key) = (AwsStore::start(&python), Home::new(), Key::lasting());
-    let sts = Sts::start(&python, store.keys(), SHORT);
-    sts.callers().add(&key);
-    std::fs::write(home.credentials(), key.profile("base")).unwrap();
-    std::fs::write(
-        home.config(),
-        format!(
-            "[profile amp]\nrole_arn = {ROLE}\nsource_profile = base\nexternal_id = the-external-id\nrole_session_name = the-session\nregion = {REGION}\n\n[profile base]\nregion = us-east-2\n"
-        ),
-    )
-    .unwrap();
-    let variables = [variable("AWS_PROFILE", "amp"), variable("AWS_ENDPOINT_URL_STS", sts.url())];
-    // Neither the configuration nor the endpoint says the region.
-    let mut scene = Scene::start_with(store, home, &variables, "sigv4: {}");
-    wait_for_signers(&scene, 2);
-    assert_names(&who(&mut scene), &["shared files (profile amp)", ROLE, "ASIA"]);
-    scene.check_complete();
-    assert_eq!(scene.store.refusals(), 0);
-    let calls = sts.calls();
-    assert!(calls.len() >= 2);
-    for call in calls {
-        assert_eq!((call.caller.as_str(), call.parameter("RoleArn")), (key.id.as_str(), ROLE));
-        assert_eq!(
-            (call.parameter("ExternalId"), call.parameter("RoleSessionName")),
-            ("the-external-id", "the-session")
-        );
-        assert_eq!(call.region, REGION);
-    }
-    sts.assert_nothing_bad();
-}
-
-#[test]
-fn profile_with_a_chain_of_roles_that_begins_in_a_container() {
-    let python = require_python!(python());
-    let (store, home) = (AwsStore::start(&python), Home::new());
-    let sts = Sts::start(&python, store.keys(), LONG);
-    let agent = Metadata::container(sts.callers(), LONG, None, None);
-    let first = "arn:aws:iam::123456789012:role/first";
-    std::fs::write(
-        home.config(),
-        format!(
-            "[profile amp]\nrole_arn = {ROLE}\nsource_profile = middle\n[profile middle]\nrole_arn = {first}\ncredential_source = EcsContainer\n"
-        ),
-    )
-    .unwrap();
-    let variables = [
-        variable("AWS_CONTAINER_CREDENTIALS_FULL_URI", format!("{}/v1/credentials", agent.url())),
-        variable("AWS_ENDPOINT_URL_STS", sts.url()),
-    ];
-    // The profile that the block names, and nothing else.
-    let block = format!("sigv4: {{region: {REGION}, profile: amp}}");
-    let mut scene = Scene::start_with(store, home, &variables, &block);
-    wait_for_signers(&scene, 1);
-    assert_names(&who(&mut scene), &["shared files (profile amp)", ROLE]);
-    scene.check_complete();
-    let roles: Vec<String> = sts.calls().iter().map(|call| call.parameter("RoleArn").to_owned()).collect();
-    assert_eq!(roles, [first, ROLE]);
-    sts.assert_nothing_bad();
-}
-
-#[test]
-fn roles_of_the_configuration() {
-    let python = require_python!(python());
-    let (store, key) = (AwsStore::start(&python), Key::lasting());
-    let sts = Sts::start(&python, store.keys(), LONG);
-    sts.callers().add(&key);
-    let keys = format!("access_key: {}, secret_key: \"{}\"", key.id, key.secret);
-    let block = format!("sigv4: {{region: {REGION}, {keys}, role_arn: \"{ROLE}\", external_id: e-1}}");
-    let variables = [variable("AWS_ENDPOINT_URL_STS", sts.url())];
-    let mut scene = Scene::start_with(store, Home::new(), &variables, &block);
-    wait_for_signers(&scene, 1);
-    assert_names(&who(&mut scene), &["assumed role (configuration (access_key))", ROLE]);
-    scene.check_complete();
-    let call = &sts.calls()[0];
-    assert_eq!(
-        (call.caller.as_str(), call.parameter("ExternalId"), call.region.as_str()),
-        (key.id.as_str(), "e-1", REGION)
-    );
-
-    // The extension, with a region of its own for STS.
-    let store = AwsStore::start(&python);
-    let sts = Sts::start(&python, store.keys(), LONG);
-    sts.callers().add(&key);
-    let mut variables = key.variables();
-    variables.push(variable("AWS_ENDPOINT_URL_STS", sts.url()));
-    let mut scene = Scene::start_as(store, Home::new(), &variables, |job, url| {
-        scrape_and_write(job, url, &format!("{QUICK}, auth: {{authenticator: sigv4auth}}")).replace(
-            "service: {",
-            &format!(
-                "extensions: {{sigv4auth: {{region: {REGION}, service: aps, assume_role: {{arn: \"{ROLE}\", sts_region: us-west-2, session_name: s-1, external_id: e-2}}}}}}\nservice: {{extensions: [sigv4auth], "
-            ),
-        )
-    });
-    wait_for_signers(&scene, 1);
-    assert_names(&who(&mut scene), &["assumed role (environment)", ROLE]);
-    scene.check_complete();
-    let call = &sts.calls()[0];
-    assert_eq!(call.region, "us-west-2");
-    assert_eq!((call.parameter("ExternalId"), call.parameter("RoleSessionName")), ("e-2", "s-1"));
-    sts.assert_nothing_bad();
 }
 
 #[test]
@@ -332,11 +226,11 @@ fn without_any_credentials_the_service_waits_and_names_whom_it_asked() {
     assert_names(
         &line,
         &[
-            "environment: ",
+            "environment: AWS_ACCESS_KEY_ID is not set",
             "shared files: neither ",
             &file.to_string_lossy(),
             "web identity: $AWS_WEB_IDENTITY_TOKEN_FILE was not set",
-            "container: ECS provider not configured",
+            "container: neither AWS_CONTAINER_CREDENTIALS_RELATIVE_URI nor AWS_CONTAINER_CREDENTIALS_FULL_URI is set",
             "IMDSv2: IMDS disabled by AWS_EC2_METADATA_DISABLED",
         ],
     );

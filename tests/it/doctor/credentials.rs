@@ -34,6 +34,16 @@ fn without_credentials_every_provider_says_why_and_the_store_is_tried_all_the_sa
 }
 
 #[test]
+fn half_a_key_in_the_environment_ends_the_search() {
+    let store = Answering::new(403, &[], "");
+    let outcome = doctor(&signed(&workspace(&store.server)), |command| {
+        command.env("AWS_ACCESS_KEY_ID", KEY);
+    });
+    outcome.says(1, &["FAIL environment: AWS_ACCESS_KEY_ID is set, and AWS_SECRET_ACCESS_KEY is not"]);
+    outcome.does_not_say(&["shared files: ", "IMDSv2"]);
+}
+
+#[test]
 fn a_profile_that_is_not_there_is_named() {
     let store = Answering::new(403, &[], "");
     let exporter = format!(
