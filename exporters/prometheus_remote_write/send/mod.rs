@@ -7,6 +7,7 @@
 mod attempt;
 mod budget;
 mod course;
+mod culprits;
 mod parts;
 mod size;
 mod version;
@@ -21,6 +22,7 @@ use attempt::{Attempt, Refusal};
 pub(super) use budget::Patience;
 use bytes::Bytes;
 use course::{Course, Failure};
+pub(super) use culprits::Culprits;
 use http::{HeaderMap, HeaderValue};
 use net::auth::ClientAuth;
 use net::client::{HttpClient, Request as HttpRequest};
@@ -52,6 +54,8 @@ pub(super) struct Sender {
     pub(super) size: Size,
     /// Whether it accepts anything.
     pub(super) patience: Patience,
+    /// Which series it was found to mind.
+    pub(super) culprits: Culprits,
     /// Whether names are to be escaped for version 1.0.
     pub(super) escape_names: bool,
 }
