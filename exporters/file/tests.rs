@@ -106,7 +106,7 @@ async fn protobuf_and_compressed_requests_come_behind_their_lengths() {
     ] {
         let directory = directory();
         let batches = vec![logs(&[(None, "one")]), logs(&[(None, "two")])];
-        let bodies: Vec<_> = batches.iter().map(|batch| body(batch)).collect();
+        let bodies: Vec<_> = batches.iter().map(body).collect();
         export(directory.path(), &format!("path: DIR/out\n{keys}"), batches).await.unwrap();
         let written = std::fs::read(directory.path().join("out")).unwrap();
         let mut rest = written.as_slice();
