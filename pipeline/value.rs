@@ -30,8 +30,22 @@ pub enum Value {
     ExponentialHistogram(Box<ExponentialHistogram>),
     /// A whole summary.
     Summary(Box<Summary>),
-    /// The series ended or has a gap here: OTLP's no-recorded-value flag, Prometheus' stale marker.
-    NoRecordedValue,
+    /// The series ended or has a gap here: OTLP's no-recorded-value flag, Prometheus' stale marker. A point of OTLP may have its other
+    /// fields filled all the same (the bounds of a histogram, say): they are kept here, since they are to be passed on, and are no
+    /// measurement. `None` if there is nothing in them.
+    NoRecordedValue(Option<Box<Value>>),
+}
+
+impl Value {
+    /// That there is no value, and nothing else.
+    pub const NONE: Self = Self::NoRecordedValue(None);
+
+    /// Whether something was measured.
+    #[inline]
+    #[must_use]
+    pub fn is_recorded(&self) -> bool {
+        !matches!(self, Self::NoRecordedValue(_))
+    }
 }
 
 /// A histogram with explicit bounds.

@@ -1,6 +1,7 @@
 //! Receivers: where telemetry comes in. One module per component; each offers its factory.
 
 mod acknowledge;
+mod client;
 pub mod otlp;
 pub mod otlp_json_file;
 mod otlp_requests;

@@ -36,6 +36,12 @@ pub const TABLE: &[Factory] = &[
     extensions::sigv4auth::FACTORY,
 ];
 
+/// Checks of what depends on the signal of the pipeline that a component is used in, by kind and type.
+const IN_PIPELINES: &[(ComponentKind, &str, SignalCheck)] =
+    &[(ComponentKind::Processor, processors::attributes::FACTORY.type_name, processors::attributes::check_in)];
+
+type SignalCheck = fn(&Node, Signal) -> Result<(), ConfigErrors>;
+
 /// A table of components to look things up in: the program's, or one of a test.
 #[derive(Clone, Copy, Debug)]
 pub struct Components(&'static [Factory]);
@@ -111,6 +117,17 @@ impl ComponentTypes for Components {
 
     fn validate(&self, kind: ComponentKind, canonical: &str, body: &Node) -> Result<(), ConfigErrors> {
         self.find(kind, canonical).map_or(Ok(()), |factory| (factory.validate)(body))
+    }
+
+    fn validate_in(
+        &self,
+        kind: ComponentKind,
+        canonical: &str,
+        body: &Node,
+        signal: Signal,
+    ) -> Result<(), ConfigErrors> {
+        let check = IN_PIPELINES.iter().find(|(of, name, _)| (*of, *name) == (kind, canonical));
+        check.map_or(Ok(()), |(.., check)| check(body, signal))
     }
 }
 

@@ -11,7 +11,7 @@ use crate::record::u64_at;
 use std::fmt::Write as _;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
 
 /// Distance of the slots.
@@ -40,9 +40,14 @@ pub(crate) enum Stored {
 
 impl CursorFile {
     pub(crate) fn open(directory: &Path, name: &str) -> io::Result<(Self, Stored)> {
-        let file =
-            OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path(directory, name))?;
-        let mut this = Self { file, name_hash: xxh3_64(name.as_bytes()), generation: 0 };
+        let path = directory.join(file_name(name));
+        let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path)?;
+        Self::read(file, xxh3_64(name.as_bytes()))
+    }
+
+    /// Reads the slots of a file that belongs to a name with this hash.
+    fn read(file: File, name_hash: u64) -> io::Result<(Self, Stored)> {
+        let mut this = Self { file, name_hash, generation: 0 };
         let mut stored = if this.file.metadata()?.len() == 0 { Stored::Missing } else { Stored::Damaged };
         for at in [0, APART] {
             let mut slot = [0; SLOT];
@@ -91,11 +96,7 @@ impl CursorFile {
     }
 }
 
-/// The file of a cursor. Names are written so that any text makes a plain file name.
-fn path(directory: &Path, name: &str) -> PathBuf {
-    directory.join(file_name(name))
-}
-
+/// The name of the file of a cursor. Names are written so that any text makes a plain file name.
 fn file_name(name: &str) -> String {
     let mut out = BEGINNING.to_owned();
     for byte in name.bytes() {
@@ -114,8 +115,8 @@ fn file_name(name: &str) -> String {
     out
 }
 
-/// The text that [`file_name`] was made of, where it is all there.
-fn name_of(file_name: &str) -> Option<String> {
+/// The text that [`file_name`] was made of, and its hash. Of a long one the beginning is there.
+fn name_of(file_name: &str) -> Option<(String, u64)> {
     let mut rest = file_name.strip_prefix(BEGINNING)?.as_bytes();
     let mut name = Vec::new();
     while let Some((byte, after)) = rest.split_first() {
@@ -126,21 +127,31 @@ fn name_of(file_name: &str) -> Option<String> {
                 name.push(u8::from_str_radix(digits, 16).ok()?);
                 rest = rest.get(2..)?;
             }
-            b'~' => return None,
+            b'~' => {
+                let hash = u64::from_str_radix(std::str::from_utf8(rest).ok()?, 16).ok()?;
+                return Some((format!("{}…", String::from_utf8_lossy(&name)), hash));
+            }
             other => name.push(*other),
         }
     }
-    String::from_utf8(name).ok()
+    let name = String::from_utf8(name).ok()?;
+    let hash = xxh3_64(name.as_bytes());
+    Some((name, hash))
 }
 
-/// Cursors that are not in `names`, and where they stand.
+/// Cursors that are not in `names`, as far as these are known, and where they stand.
 pub(crate) fn others(directory: &Path, names: &[String]) -> io::Result<Vec<(String, Position)>> {
+    let kept: Vec<String> = names.iter().map(|name| file_name(name)).collect();
     let mut positions = Vec::new();
     for entry in std::fs::read_dir(directory)? {
-        let Some(name) = entry?.file_name().to_str().and_then(name_of).filter(|name| !names.contains(name)) else {
+        let entry = entry?;
+        let Some(file) =
+            entry.file_name().to_str().filter(|file| !kept.iter().any(|kept| kept == file)).map(str::to_owned)
+        else {
             continue;
         };
-        if let (_, Stored::At(position)) = CursorFile::open(directory, &name)? {
+        let Some((name, hash)) = name_of(&file) else { continue };
+        if let (_, Stored::At(position)) = CursorFile::read(File::open(entry.path())?, hash)? {
             positions.push((name, position));
         }
     }

@@ -49,6 +49,10 @@ pub struct Losses {
     pub age_records: u64,
     /// Their samples.
     pub age_samples: u64,
+    /// Records at the end that were cut off when the log was opened, as far as they could be told.
+    pub torn_records: u64,
+    /// Their samples.
+    pub torn_samples: u64,
 }
 
 /// Why records are not delivered.
@@ -57,6 +61,7 @@ pub(crate) enum Reason {
     Corrupt,
     Size,
     Age,
+    Torn,
 }
 
 /// What waits for a destination: everything that it has not acknowledged.
@@ -144,6 +149,7 @@ impl Cursor {
             Reason::Corrupt => (&mut self.losses.corrupt_records, &mut self.losses.corrupt_samples),
             Reason::Size => (&mut self.losses.size_records, &mut self.losses.size_samples),
             Reason::Age => (&mut self.losses.age_records, &mut self.losses.age_samples),
+            Reason::Torn => (&mut self.losses.torn_records, &mut self.losses.torn_samples),
         };
         *all_records = all_records.saturating_add(records);
         *all_samples = all_samples.saturating_add(samples);

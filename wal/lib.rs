@@ -45,5 +45,5 @@ pub use log::{AppendError, Log};
 pub use options::{Options, SyncPolicy};
 pub use reader::{Read, ReadError, Reader};
 pub use record::{Header, MAX_PAYLOAD, Record};
-pub use recover::{OpenError, create_directory};
+pub use recover::{Abandoned, OpenError, create_directory};
 pub use storage::Storage;

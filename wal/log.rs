@@ -6,7 +6,7 @@ use crate::index::{Backlog, Index, Losses, Position, Segment};
 use crate::lock::DirectoryLock;
 use crate::options::{Options, SyncPolicy};
 use crate::record::{HEADER_LEN, Header, MAX_PAYLOAD, Record};
-use crate::recover::{self, OpenError, Recovered};
+use crate::recover::{self, Abandoned, OpenError, Recovered};
 use crate::segment::{self, START, SegmentHeader};
 use parking_lot::Mutex;
 use std::fs::File;
@@ -47,6 +47,7 @@ pub(crate) struct Inner {
     pub(crate) index: Mutex<Index>,
     pub(crate) end: watch::Sender<Position>,
     torn_bytes: u64,
+    abandoned: Vec<Abandoned>,
     _lock: DirectoryLock,
 }
 
@@ -85,10 +86,10 @@ impl Log {
     /// # Errors
     /// If somebody else has the directory, or it cannot be read or written.
     pub fn open(options: Options) -> Result<Self, OpenError> {
-        let Recovered { lock, index, torn_bytes } = recover::recover(&options)?;
+        let Recovered { lock, index, torn_bytes, abandoned } = recover::recover(&options)?;
         let end = watch::Sender::new(index.end);
         let writer = Mutex::new(Writer::default());
-        Ok(Self(Arc::new(Inner { options, writer, index: Mutex::new(index), end, torn_bytes, _lock: lock })))
+        Ok(Self(Arc::new(Inner { options, writer, index: Mutex::new(index), end, torn_bytes, abandoned, _lock: lock })))
     }
 
     pub(crate) fn inner(&self) -> &Arc<Inner> {
@@ -187,6 +188,11 @@ impl Log {
     /// died.
     pub fn torn_bytes(&self) -> u64 {
         self.0.torn_bytes
+    }
+
+    /// Destinations that were there when the log was open before, are not configured any more, and had not got everything.
+    pub fn abandoned(&self) -> &[Abandoned] {
+        &self.0.abandoned
     }
 
     /// Number of segments, and bytes in them.

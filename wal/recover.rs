@@ -1,9 +1,10 @@
 //! Opening a log: what is there, where it ends, and who stood where.
 
 use crate::cursor::{self, CursorFile, Stored};
-use crate::index::{Cursor, Index, Losses, Position, Segment};
+use crate::index::{Cursor, Index, Losses, Position, Reason, Segment};
 use crate::lock::{DirectoryLock, LockError};
 use crate::options::Options;
+use crate::record::Header;
 use crate::scan::{Found, Window};
 use crate::segment::{self, START, SegmentHeader};
 use std::collections::VecDeque;
@@ -57,6 +58,25 @@ pub(crate) struct Recovered {
     pub(crate) index: Index,
     /// Bytes of a torn tail that were cut off.
     pub(crate) torn_bytes: u64,
+    /// Destinations that are gone, with what nobody gets in their place.
+    pub(crate) abandoned: Vec<Abandoned>,
+}
+
+/// A destination that is not configured any more.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Abandoned {
+    /// Its name, or the beginning of a long one.
+    pub name: String,
+    /// Samples that waited for it and go to nobody.
+    pub samples: u64,
+}
+
+/// A tail that was cut off.
+#[derive(Clone, Copy, Debug, Default)]
+struct Torn {
+    bytes: u64,
+    /// Number of the record, and of samples before it, that would have followed its last one whose header is whole.
+    next: (u64, u64),
 }
 
 /// Takes the directory and reads what is in it.
@@ -73,25 +93,20 @@ pub(crate) fn recover(options: &Options) -> Result<Recovered, OpenError> {
         LockError::Held(holder) => OpenError::Locked { directory: directory.clone(), holder },
         LockError::Io(source) => failed(source),
     })?;
-    let (segments, end, torn_bytes) = segments(directory)?;
+    let (segments, end, torn) = segments(directory)?;
     let mut index = Index { segments, end, cursors: Vec::new() };
     let others = cursor::others(directory, &options.cursors).map_err(failed)?;
-    for (name, position) in &others {
-        tracing::warn!(
-            directory = %directory.display(),
-            cursor = %name,
-            samples = end.samples.saturating_sub(position.samples),
-            "A destination is not configured any more; the samples that wait for it go to those that are new, or to nobody."
-        );
-    }
     cursor::forget_others(directory, &options.cursors).map_err(failed)?;
-    let mut stood: Vec<Position> = others.into_iter().map(|(_, position)| position).collect();
+    let mut stood: Vec<Position> = others.iter().map(|(_, position)| *position).collect();
     let mut files = Vec::new();
     for name in &options.cursors {
         files.push((name, CursorFile::open(directory, name).map_err(failed)?));
     }
     stood
         .extend(files.iter().filter_map(|(_, (_, stored))| if let Stored::At(at) = stored { Some(*at) } else { None }));
+    let replaced = files.iter().any(|(_, (_, stored))| *stored == Stored::Missing);
+    let abandoned =
+        others.into_iter().filter_map(|(name, at)| abandon(directory, name, at, &index, replaced)).collect();
     if index.segments.is_empty() {
         // Numbers go on where they were, so that no cursor that cannot be written points into segments to come.
         index.end = stood.iter().copied().fold(index.end, Position::max);
@@ -99,11 +114,27 @@ pub(crate) fn recover(options: &Options) -> Result<Recovered, OpenError> {
     // What everybody had need not go to a destination that is new, perhaps in place of one that is gone.
     let begin = stood.into_iter().min().map_or(index.start(), |slowest| index.settle(slowest));
     for (name, (file, stored)) in files {
-        let opened = open_cursor(directory, name, file, stored, &index, begin);
+        let mut opened = open_cursor(directory, name, file, stored, &index, begin);
+        // What was cut off, it may have had all the same.
+        let had = if let Stored::At(had) = stored { (had.record, had.samples) } else { (0, 0) };
+        let from = Position { record: end.record.max(had.0), samples: end.samples.max(had.1), ..end };
+        opened.lose(Reason::Torn, from, Position { record: torn.next.0, samples: torn.next.1, ..end });
         index.cursors.push(opened);
     }
     index.resettle();
-    Ok(Recovered { lock, index, torn_bytes })
+    Ok(Recovered { lock, index, torn_bytes: torn.bytes, abandoned })
+}
+
+/// Tells of a destination that is gone. What waits for it is lost unless there is a new one in its place.
+fn abandon(directory: &Path, name: String, at: Position, index: &Index, replaced: bool) -> Option<Abandoned> {
+    let samples = index.end.samples.saturating_sub(at.samples.max(index.start().samples));
+    let directory = directory.display();
+    if replaced {
+        tracing::warn!(%directory, cursor = %name, samples, "A destination is not configured any more; the samples that wait for it go to those that are new.");
+    } else {
+        tracing::error!(%directory, cursor = %name, samples, "A destination is not configured any more; the samples that wait for it are dropped.");
+    }
+    (!replaced && samples > 0).then_some(Abandoned { name, samples })
 }
 
 /// Makes a directory and those above it that are missing.
@@ -154,13 +185,13 @@ fn open_cursor(
     cursor
 }
 
-/// All segments, the place where the next record goes, and the bytes of a torn tail that was cut off.
-fn segments(directory: &Path) -> Result<(VecDeque<Segment>, Position, u64), OpenError> {
+/// All segments, the place where the next record goes, and a torn tail that was cut off.
+fn segments(directory: &Path) -> Result<(VecDeque<Segment>, Position, Torn), OpenError> {
     let failed = |source| OpenError::Io { directory: directory.to_owned(), source };
     let mut numbers = segment::list(directory).map_err(failed)?;
     remove_unborn(directory, &mut numbers).map_err(failed)?;
     let mut found: VecDeque<Segment> = VecDeque::new();
-    let mut torn = 0;
+    let mut torn = Torn::default();
     let mut end = Position { segment: numbers.first().copied().unwrap_or(0), offset: START, record: 0, samples: 0 };
     for (at, number) in numbers.iter().copied().enumerate() {
         let path = segment::path(directory, number);
@@ -198,13 +229,13 @@ fn segments(directory: &Path) -> Result<(VecDeque<Segment>, Position, u64), Open
         }
         (segment.first_record, segment.samples_before) = begins;
         if let Some(scan) = scanned {
+            let (record, samples) = scan.next.unwrap_or(begins);
             if scan.end < segment.len && last {
-                cut(&path, scan.end, segment.len);
-                torn = segment.len - scan.end;
+                torn = Torn { bytes: segment.len - scan.end, next: scan.told.unwrap_or_default() };
+                cut(&path, scan.end, segment.len, torn.next.1.saturating_sub(samples));
                 segment.len = scan.end;
             }
             segment.oldest_ms = scan.oldest_ms;
-            let (record, samples) = scan.next.unwrap_or(begins);
             end = Position { segment: number, offset: segment.len, record, samples };
         }
         found.push_back(segment);
@@ -241,6 +272,8 @@ struct Scan {
     first: Option<(u64, u64)>,
     /// The same for the record that is to follow the last one.
     next: Option<(u64, u64)>,
+    /// The same by the last header that is whole, even if its record is not.
+    told: Option<(u64, u64)>,
     /// The end of the last record.
     end: u64,
     oldest_ms: i64,
@@ -248,32 +281,44 @@ struct Scan {
 
 fn scan(path: &Path, number: u64, len: u64) -> io::Result<Scan> {
     let mut window = Window::open(path, number)?;
-    let mut scan = Scan { first: None, next: None, end: START, oldest_ms: i64::MAX };
+    let mut scan = Scan { first: None, next: None, told: None, end: START, oldest_ms: i64::MAX };
     let mut offset = START;
+    let behind = |header: &Header| {
+        let samples = header.samples_before.saturating_add(u64::from(header.samples));
+        Some((header.number.saturating_add(1), samples))
+    };
     loop {
         match window.find(offset, len)? {
             Found::Whole(header) => {
                 offset += header.total();
                 scan.end = offset;
                 scan.first = scan.first.or(Some((header.number, header.samples_before)));
-                let samples = header.samples_before.saturating_add(u64::from(header.samples));
-                scan.next = Some((header.number.saturating_add(1), samples));
+                scan.next = behind(&header);
+                scan.told = scan.next;
                 scan.oldest_ms = scan.oldest_ms.min(header.oldest_ms);
             }
-            Found::Damaged(header) => offset += header.total(),
-            Found::Nothing => match window.resync(offset.saturating_add(1), len)? {
-                Some(found) => offset = found,
-                None => return Ok(scan),
-            },
+            Found::Damaged(header) => {
+                offset += header.total();
+                scan.told = behind(&header);
+            }
+            Found::Nothing => {
+                // The payload may be longer than what was written of it.
+                scan.told = window.header(offset, len)?.as_ref().and_then(behind).or(scan.told);
+                match window.resync(offset.saturating_add(1), len)? {
+                    Some(found) => offset = found,
+                    None => return Ok(scan),
+                }
+            }
         }
     }
 }
 
 /// Takes a torn tail away.
-fn cut(path: &Path, end: u64, len: u64) {
+fn cut(path: &Path, end: u64, len: u64, samples: u64) {
     tracing::warn!(
         segment = %path.display(),
         bytes = len - end,
+        samples,
         "The log ends within a record, as after a crash; it is cut off at the last whole one."
     );
     let cut = OpenOptions::new().write(true).open(path).and_then(|file| file.set_len(end));

@@ -62,6 +62,13 @@ impl Window {
         })
     }
 
+    /// The header at `offset`, if it can be trusted, whatever became of its payload.
+    pub(crate) fn header(&mut self, offset: u64, limit: u64) -> io::Result<Option<Header>> {
+        let segment = self.segment;
+        let sealed = Sealed::decode(self.bytes(offset, HEADER_LEN as u64, limit)?, segment, offset);
+        Ok(sealed.map(|sealed| sealed.header))
+    }
+
     /// The payload of the record that [`Window::find`] has found at `offset`.
     pub(crate) fn payload(&mut self, offset: u64, header: &Header) -> io::Result<&[u8]> {
         let total = header.total();

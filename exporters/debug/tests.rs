@@ -75,7 +75,7 @@ fn batch() -> MetricBatch {
         point(2, Value::ExponentialHistogram(Box::new(exponential))),
         point(3, Value::Summary(Box::new(summary))),
         point(4, Value::Float(7.5)),
-        point(5, Value::NoRecordedValue),
+        point(5, Value::NONE),
     ];
     let resource = Resource {
         attributes: Attributes::from_pairs([("service.name", "shop")]),

@@ -174,8 +174,12 @@ fn put_detailed_point(out: &mut String, at: usize, node: &PointNode<'_>) {
 }
 
 fn point_title(point: &Point) -> &'static str {
-    match point.value {
-        Value::Float(_) | Value::Int(_) | Value::NoRecordedValue => "NumberDataPoints",
+    let value = match &point.value {
+        Value::NoRecordedValue(Some(held)) => held,
+        value => value,
+    };
+    match value {
+        Value::Float(_) | Value::Int(_) | Value::NoRecordedValue(_) => "NumberDataPoints",
         Value::Histogram(_) => "HistogramDataPoints",
         Value::ExponentialHistogram(_) => "ExponentialHistogramDataPoints",
         Value::Summary(_) => "SummaryDataPoints",

@@ -49,7 +49,13 @@ pub(super) fn put_normal_value(out: &mut String, value: &Value) {
     match value {
         Value::Float(value) => put(out, format_args!("{value}")),
         Value::Int(value) => put(out, format_args!("{value}")),
-        Value::NoRecordedValue => out.push_str("no recorded value"),
+        Value::NoRecordedValue(held) => {
+            out.push_str("no recorded value");
+            if let Some(held) = held {
+                out.push(' ');
+                put_normal_value(out, held);
+            }
+        }
         Value::Histogram(h) => {
             put_heading(out, h.count, h.sum, h.min, h.max);
             let bounds = h.bounds.iter().map(Some).chain(std::iter::repeat(None));
@@ -87,7 +93,12 @@ pub(super) fn put_detailed_value(out: &mut String, value: &Value) {
     match value {
         Value::Float(value) => put(out, format_args!("Value: {value:.6}\n")),
         Value::Int(value) => put(out, format_args!("Value: {value}\n")),
-        Value::NoRecordedValue => out.push_str("Value: none (no recorded value)\n"),
+        Value::NoRecordedValue(held) => {
+            out.push_str("Value: none (no recorded value)\n");
+            if let Some(held) = held {
+                put_detailed_value(out, held);
+            }
+        }
         Value::Histogram(h) => {
             put_facts(out, h.count, h.sum, h.min, h.max);
             for (at, bound) in h.bounds.iter().enumerate() {

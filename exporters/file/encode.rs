@@ -2,8 +2,9 @@
 
 use super::config::Format;
 use bytes::Bytes;
+use otlp::encode::{Dropped, MetricsEncoder};
+use pipeline::Batch;
 use pipeline::component::Signal;
-use pipeline::{Batch, MetricBatch};
 use std::io;
 
 /// An encoded OTLP request.
@@ -13,18 +14,39 @@ pub(super) struct Requests {
     pub(super) body: Bytes,
 }
 
-impl Requests {
-    pub(super) fn of(batch: &Batch) -> Self {
+/// What a batch came to.
+#[derive(Debug)]
+pub(super) struct Encoded {
+    /// None if OTLP has no place for anything in it.
+    pub(super) requests: Option<Requests>,
+    /// Data points, spans or log records in them.
+    pub(super) items: usize,
+    /// What OTLP has no place for.
+    pub(super) dropped: Dropped,
+}
+
+impl Encoded {
+    /// `encoder` remembers what targets say of themselves.
+    pub(super) fn of(batch: &Batch, encoder: &mut MetricsEncoder) -> Self {
         match batch {
-            Batch::Metrics(batch) => Self::of_metrics(batch),
-            Batch::Messages(batch) => Self { signal: batch.signal, body: batch.body.clone() },
+            Batch::Metrics(batch) => {
+                let encoded = encoder.encode(batch);
+                let requests = Requests { signal: Signal::Metrics, body: encoded.body };
+                Self {
+                    requests: Some(requests).filter(|requests| !requests.body.is_empty()),
+                    items: encoded.data_points,
+                    dropped: encoded.dropped,
+                }
+            }
+            Batch::Messages(batch) => {
+                let requests = Requests { signal: batch.signal, body: batch.body.clone() };
+                Self { requests: Some(requests), items: batch.items, dropped: Dropped::default() }
+            }
         }
     }
+}
 
-    pub(super) fn of_metrics(batch: &MetricBatch) -> Self {
-        Self { signal: Signal::Metrics, body: otlp::encode::metrics(batch) }
-    }
-
+impl Requests {
     /// What is written: a line of JSON; or, for protobuf and for what is compressed, its length in four bytes, the highest first,
     /// and then the request.
     ///

@@ -1,10 +1,11 @@
 //! Where requests go: one file, or one for each value of an attribute.
 
 use super::config::{Config, GroupBy};
-use super::encode::Requests;
+use super::encode::{Encoded, Requests};
 use super::group;
 use super::metrics::Unwritten;
 use super::output::OutputFile;
+use otlp::encode::{Dropped, MetricsEncoder};
 use pipeline::Batch;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -15,12 +16,16 @@ pub(super) struct Files {
     config: Config,
     /// The one that was written last comes last.
     open: Vec<(PathBuf, OutputFile)>,
+    /// Remembers what targets say of themselves.
+    encoder: MetricsEncoder,
 }
 
 /// What became of a part of a batch.
 #[derive(Debug)]
 pub(super) struct Written {
     pub(super) items: usize,
+    /// What OTLP has no place for, beside the items.
+    pub(super) dropped: Dropped,
     pub(super) result: Result<(), (Unwritten, String)>,
 }
 
@@ -35,43 +40,44 @@ impl Files {
             let file = OutputFile::open(&config.path, &config, config.append)?;
             open.push((config.path.clone(), file));
         }
-        Ok(Self { config, open })
+        Ok(Self { config, open, encoder: MetricsEncoder::default() })
     }
 
     /// Writes a batch. Blocks.
     pub(super) fn write(&mut self, batch: &Batch) -> Vec<Written> {
         let Some(group_by) = self.config.group_by.clone() else {
             let path = self.config.path.clone();
-            return vec![self.write_part(&path, &Requests::of(batch), batch.len(), true)];
+            return vec![self.write_part(&path, batch)];
         };
         let parts = group::by_attribute(batch, &group_by.attribute);
         let mut written = Vec::with_capacity(parts.len());
-        for (value, requests, items) in parts {
+        for (value, part) in parts {
             written.push(match value {
-                Some(value) => self.write_part(&path_of(&group_by, &value), &requests, items, true),
+                Some(value) => self.write_part(&path_of(&group_by, &value), &part),
                 None => {
                     let why = format!("a resource has no attribute {:?}, which says where it goes", group_by.attribute);
-                    Written { items, result: Err((Unwritten::Ungrouped, why)) }
+                    let result = Err((Unwritten::Ungrouped, why));
+                    Written { items: part.len(), dropped: Dropped::default(), result }
                 }
             });
         }
         written
     }
 
-    /// Writes a part; if that fails, once more to a file that is opened anew: somebody may have taken the old one away.
-    fn write_part(&mut self, path: &Path, requests: &Requests, items: usize, again: bool) -> Written {
-        let result = requests.framed(self.config.format, self.config.zstd).and_then(|framed| {
-            let first = self.file(path).and_then(|file| file.write(&framed));
-            match first {
-                Err(_) if again => {
-                    self.open.retain(|(known, _)| known != path);
-                    self.file(path)?.write(&framed)
-                }
-                result => result,
-            }
-        });
+    fn write_part(&mut self, path: &Path, part: &Batch) -> Written {
+        let Encoded { requests, items, dropped } = Encoded::of(part, &mut self.encoder);
+        let result = requests.map_or(Ok(()), |requests| self.write_requests(path, &requests));
         let result = result.map_err(|error| (Unwritten::Error, format!("{}: {error}", path.display())));
-        Written { items, result }
+        Written { items, dropped, result }
+    }
+
+    /// Writes requests; if that fails, once more to a file that is opened anew: somebody may have taken the old one away.
+    fn write_requests(&mut self, path: &Path, requests: &Requests) -> io::Result<()> {
+        let framed = requests.framed(self.config.format, self.config.zstd)?;
+        self.file(path).and_then(|file| file.write(&framed)).or_else(|_| {
+            self.open.retain(|(known, _)| known != path);
+            self.file(path)?.write(&framed)
+        })
     }
 
     /// The file at a path, opened if it is not open. What this exporter has written is never cut off.

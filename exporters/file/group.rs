@@ -1,13 +1,11 @@
 //! Batches taken apart by an attribute of their resources.
 
 use pipeline::component::Signal;
-use pipeline::{AttributeValue, Batch, MetricBatch, PointGroup};
+use pipeline::{Acks, AttributeValue, Batch, MessageBatch, MetricBatch, PointGroup};
 use std::borrow::Cow;
 
-use super::encode::Requests;
-
 /// A part of a batch, and the value of its resources' attribute; none if they do not have it.
-pub(super) type Part = (Option<String>, Requests, usize);
+pub(super) type Part = (Option<String>, Batch);
 
 /// The parts of a batch in the order of first occurrence.
 pub(super) fn by_attribute(batch: &Batch, attribute: &str) -> Vec<Part> {
@@ -30,12 +28,7 @@ fn metrics(batch: &MetricBatch, attribute: &str) -> Vec<Part> {
             None => parts.push((value.map(Cow::into_owned), vec![group.clone()])),
         }
     }
-    let part = |(value, groups)| {
-        let batch = MetricBatch::new(groups);
-        let points = batch.len();
-        (value, Requests::of_metrics(&batch), points)
-    };
-    parts.into_iter().map(part).collect()
+    parts.into_iter().map(|(value, groups)| (value, MetricBatch::new(groups).into())).collect()
 }
 
 fn messages(signal: Signal, body: &[u8], attribute: &str) -> Vec<Part> {
@@ -54,7 +47,7 @@ fn messages(signal: Signal, body: &[u8], attribute: &str) -> Vec<Part> {
     }
     let part = |(value, request): (Option<String>, Vec<u8>)| {
         let items = otlp::request::count(signal, &request);
-        (value, Requests { signal, body: request.into() }, items)
+        (value, MessageBatch { signal, body: request.into(), items, acks: Acks::default() }.into())
     };
     parts.into_iter().map(part).collect()
 }

@@ -109,6 +109,7 @@ impl FileExporter {
         let signal = batch.signal();
         let mut outcome = AckOutcome::Delivered;
         for part in written {
+            self.metrics.left_out(part.dropped);
             match part.result {
                 Ok(()) => self.metrics.written(signal, part.items),
                 Err((why, text)) => {

@@ -37,6 +37,11 @@ fn metrics() -> (Value, Batch) {
     (sent, MetricBatch::new(groups).into())
 }
 
+fn body(batch: &Batch) -> bytes::Bytes {
+    let encoded = super::encode::Encoded::of(batch, &mut otlp::encode::MetricsEncoder::default());
+    encoded.requests.unwrap().body
+}
+
 /// Writes batches by an exporter with these keys.
 async fn export(directory: &Path, keys: &str, batches: Vec<Batch>) -> Result<Telemetry, ComponentError> {
     let telemetry = Telemetry::default();
@@ -101,7 +106,7 @@ async fn protobuf_and_compressed_requests_come_behind_their_lengths() {
     ] {
         let directory = directory();
         let batches = vec![logs(&[(None, "one")]), logs(&[(None, "two")])];
-        let bodies: Vec<_> = batches.iter().map(|batch| super::encode::Requests::of(batch).body).collect();
+        let bodies: Vec<_> = batches.iter().map(body).collect();
         export(directory.path(), &format!("path: DIR/out\n{keys}"), batches).await.unwrap();
         let written = std::fs::read(directory.path().join("out")).unwrap();
         let mut rest = written.as_slice();
@@ -192,6 +197,47 @@ async fn what_cannot_be_written_is_said_and_counted() {
     let dropped = [("exporter", "file"), ("reason", "write_error")];
     assert_eq!(telemetry.value("otelcol_exporter_dropped_log_records", &dropped), Some(1.0));
     assert_eq!(telemetry.value("otelcol_exporter_send_failed_log_records", &[("exporter", "file")]), Some(1.0));
+}
+
+/// A batch of a scrape with a gauge histogram, which OTLP does not have, and a gauge if that is wanted.
+fn scraped(with_gauge: bool) -> Batch {
+    let series = |name: &str, kind, part| {
+        let family = pipeline::Family { name: "f".into(), kind, ..pipeline::Family::default() };
+        pipeline::Series::intern(std::sync::Arc::new(family), name.into(), part, pipeline::Attributes::default())
+    };
+    let table = pipeline::SeriesTable::intern(vec![
+        series("f_gcount", pipeline::FamilyKind::GaugeHistogram, pipeline::Part::Count),
+        series("f_gsum", pipeline::FamilyKind::GaugeHistogram, pipeline::Part::Sum),
+        series("f", pipeline::FamilyKind::Gauge, pipeline::Part::Whole),
+    ]);
+    let resource = pipeline::Resource {
+        attributes: pipeline::Attributes::from_pairs([("fileexporter.path_segment", "a")]),
+        ..pipeline::Resource::default()
+    };
+    let origin =
+        pipeline::Origin::intern(pipeline::Source::Scrape, resource, pipeline::Scope::default(), Default::default());
+    let points = (0..if with_gauge { 3 } else { 2 }).map(|series| pipeline::Point {
+        series,
+        flags: 0,
+        time: 1_000_000,
+        start: 0,
+        value: pipeline::Value::Float(1.0),
+    });
+    MetricBatch::new(vec![pipeline::PointGroup::new(origin, table, points.collect())]).into()
+}
+
+#[tokio::test]
+async fn what_otlp_has_no_place_for_is_counted_and_leaves_no_empty_line() {
+    for keys in ["path: DIR/a.json", "path: DIR/*.json\ngroup_by: {enabled: true}"] {
+        let directory = directory();
+        let telemetry = export(directory.path(), keys, vec![scraped(true), scraped(false)]).await.unwrap();
+        let lines = read(&directory.path().join("a.json"));
+        assert_eq!(lines.len(), 1, "{lines:?}");
+        assert_eq!(lines[0]["resourceMetrics"][0]["scopeMetrics"][0]["metrics"][0]["name"], "f");
+        let dropped = [("exporter", "file"), ("reason", "gauge_histogram")];
+        assert_eq!(telemetry.value("otelcol_exporter_dropped_metric_points", &dropped), Some(4.0));
+        assert_eq!(telemetry.value("otelcol_exporter_sent_metric_points", &[("exporter", "file")]), Some(1.0));
+    }
 }
 
 #[test]

@@ -155,7 +155,7 @@ impl Store {
             Value::Histogram(histogram) => put_histogram(&mut line, &name, histogram),
             Value::Summary(summary) => put_summary(&mut line, &name, summary),
             // Neither is ever stored.
-            Value::ExponentialHistogram(_) | Value::NoRecordedValue => {}
+            Value::ExponentialHistogram(_) | Value::NoRecordedValue(_) => {}
         }
     }
 

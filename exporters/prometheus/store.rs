@@ -145,17 +145,16 @@ impl Store {
         let id = series.slot().id;
         let known = self.origins.get_mut(&origin.slot().id).and_then(|origin| origin.series.get_mut(&id));
         let Some(entry) = known else {
-            return if point.value == Value::NoRecordedValue {
-                Ok(())
-            } else {
-                self.first(origin, series, point, exemplars, now)
+            return match point.value.is_recorded() {
+                true => self.first(origin, series, point, exemplars, now),
+                false => Ok(()),
             };
         };
         if let Some(reason) = entry.refused {
             // Not updated, so that it expires and is judged anew.
             return if reason == TARGET_INFO { Ok(()) } else { Err(reason) };
         }
-        if point.value == Value::NoRecordedValue {
+        if !point.value.is_recorded() {
             if point.time >= entry.current.time {
                 self.remove(origin.slot().id, id);
             }

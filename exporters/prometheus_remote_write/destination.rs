@@ -7,8 +7,8 @@ use super::limits::Guard;
 use super::log::LogSource;
 use super::metadata::Metadata;
 use super::metrics::Metrics;
-use super::send::{Sender, Size, Spoken};
-use super::shards::{Adaptation, Shards};
+use super::send::{Culprits, Patience, Sender, Size, Spoken};
+use super::shards::{Adaptation, Logged, Shards};
 use super::translation::Translation;
 use aws::SigV4;
 use net::auth::{Authenticators, ClientAuth};
@@ -50,6 +50,13 @@ impl Source {
         match self {
             Self::Channel(_) => None,
             Self::Log(log) => Some(log.account()),
+        }
+    }
+
+    fn logged(&self) -> Option<Logged> {
+        match self {
+            Self::Channel(_) => None,
+            Self::Log(log) => Some(log.logged()),
         }
     }
 
@@ -124,6 +131,8 @@ impl Destination {
             metrics: Arc::clone(&self.metrics),
             spoken: Spoken::new(self.config.version),
             size: Size::default(),
+            patience: Patience::default(),
+            culprits: Culprits::default(),
             escape_names: !self.config.translation.metric_namer.strategy.escapes(),
         }));
         Ok(())
@@ -221,7 +230,7 @@ impl Running {
                 () = wait_until(due) => self.encoder.seal_all(),
             }
             // A change of the shards seals requests too, and nothing else may come for long.
-            self.adapt(shards);
+            self.adapt(source, shards);
             self.hand_over(shards).await;
         }
         self.encoder.seal_all();
@@ -287,8 +296,8 @@ impl Running {
     }
 
     /// Uses as many shards as the backlog and the store ask for.
-    fn adapt(&mut self, shards: &Shards) {
-        if let Some(wanted) = self.adaptation.due(self.encoder.active(), shards.progress()) {
+    fn adapt(&mut self, source: &Source, shards: &Shards) {
+        if let Some(wanted) = self.adaptation.due(self.encoder.active(), shards.progress(), || source.logged()) {
             self.encoder.spread_over(wanted);
         }
         if self.adaptation.has_looked() {

@@ -11,6 +11,7 @@
 
 mod pieces;
 
+use super::spread::kin_of;
 use super::table::{ReadyTable, TableKey, WireTable, WireTables};
 use super::translation::Translation;
 use pieces::interleave;
@@ -82,6 +83,7 @@ pub(super) struct WireSeries {
     slot: Slot,
     bytes: Box<[u8]>,
     plan: Plan,
+    kin: u64,
 }
 
 /// How the labels of a series and of an origin interleave.
@@ -180,16 +182,16 @@ impl Untranslatable {
 impl WireSeries {
     #[cold]
     fn new(translation: &Translation, series: &Arc<Series>, keeps_names: bool) -> Self {
-        let slot = series.slot();
+        let (slot, kin) = (series.slot(), kin_of(series));
         match translation.series_labels(series, keeps_names) {
             Ok(labels) => {
                 let mut bytes = Vec::new();
                 for (name, value) in &labels {
                     put_label(&mut bytes, name.as_bytes(), value.as_bytes());
                 }
-                Self { slot, bytes: bytes.into(), plan: Plan::Unknown }
+                Self { slot, bytes: bytes.into(), plan: Plan::Unknown, kin }
             }
-            Err(reason) => Self { slot, bytes: Box::default(), plan: Plan::Unnamed(reason) },
+            Err(reason) => Self { slot, bytes: Box::default(), plan: Plan::Unnamed(reason), kin },
         }
     }
 }
@@ -205,6 +207,11 @@ impl LabelTables {
             shapes: Numbers::default(),
             pairs: HashMap::new(),
         }
+    }
+
+    /// Series are spread over so many classes from now on.
+    pub(super) fn divide(&mut self, classes: usize) {
+        self.wire_tables.divide(classes);
     }
 
     /// How many origins and series are held; each entry is replaced when its slot gets a new holder, so
@@ -299,7 +306,7 @@ impl LabelTables {
             _ => false,
         };
         if !planned && self.plan(origin, series, table)? {
-            return self.pair(origin, series);
+            return self.pair(origin, series, table);
         }
         match (
             self.series.get(table).and_then(|t| t.get(slot.id as usize)),
@@ -312,6 +319,7 @@ impl LabelTables {
                     origin: &o.bytes,
                     ends: &o.ends,
                     runs: runs.get(..usize::from(*len)).unwrap_or(&[]),
+                    kin: s.kin,
                 }),
                 _ => Err(Untranslatable::Unprepared),
             },
@@ -344,7 +352,12 @@ impl LabelTables {
     }
 
     #[cold]
-    fn pair<'a>(&'a mut self, origin: &Arc<Origin>, series: &Arc<Series>) -> Result<Pieces<'a>, Untranslatable> {
+    fn pair<'a>(
+        &'a mut self,
+        origin: &Arc<Origin>,
+        series: &Arc<Series>,
+        table: usize,
+    ) -> Result<Pieces<'a>, Untranslatable> {
         if self.pairs.len() >= MAX_PAIRS {
             self.pairs.clear();
         }
@@ -358,6 +371,8 @@ impl LabelTables {
             self.pairs.insert(key, bytes.into());
         }
         let bytes = self.pairs.get(&key).ok_or(Untranslatable::Unprepared)?;
-        Ok(Pieces { of: None, series: bytes, origin: &[], ends: &[], runs: &[] })
+        let known = self.series.get(table).and_then(|known| known.get(key.1.id as usize)).and_then(Option::as_ref);
+        let kin = known.ok_or(Untranslatable::Unprepared)?.kin;
+        Ok(Pieces { of: None, series: bytes, origin: &[], ends: &[], runs: &[], kin })
     }
 }

@@ -13,6 +13,16 @@ use prometheus::remote_write::protocol::Written;
 /// The reason of points that are lost because the program ends.
 const SHUTDOWN: &str = "shutdown";
 
+const GIVEN_UP: &str = "Data points that were given up.";
+
+fn dropped_counter(telemetry: &Telemetry, exporter: &str, endpoint: &str, reason: &str) -> Counter {
+    telemetry.counter(
+        "otelcol_exporter_dropped_metric_points",
+        "Data points that were dropped, by reason.",
+        &[("exporter", exporter), ("endpoint", endpoint), ("reason", reason)],
+    )
+}
+
 /// See [`Metrics::new`] for what each counts.
 pub(super) struct Metrics {
     telemetry: Telemetry,
@@ -45,7 +55,7 @@ impl Metrics {
         };
         Self {
             sent_points: counter("sent_metric_points", "Data points that the store has accepted."),
-            failed_points: counter("send_failed_metric_points", "Data points that were given up."),
+            failed_points: counter("send_failed_metric_points", GIVEN_UP),
             sent_requests: detail("sent_batches", "Requests that the store has accepted."),
             written_samples: detail("written_samples", "Samples that the store has accepted."),
             written_histograms: detail("written_histograms", "Native histograms that the store has accepted."),
@@ -127,14 +137,26 @@ impl Metrics {
     /// Counts points that are not sent, by reason.
     #[cold]
     pub(super) fn dropped(&self, reason: &'static str, points: u64) {
-        let counter = |_| {
-            self.telemetry.counter(
-                "otelcol_exporter_dropped_metric_points",
-                "Data points that were dropped, by reason.",
-                &[("exporter", &self.exporter), ("endpoint", &self.endpoint), ("reason", reason)],
-            )
-        };
-        self.dropped.lock().entry(reason).or_insert_with(|| counter(())).add(points);
+        let counter = || dropped_counter(&self.telemetry, &self.exporter, &self.endpoint, reason);
+        self.dropped.lock().entry(reason).or_insert_with(counter).add(points);
+    }
+
+    /// Counts exemplars that are not sent with their samples, by reason.
+    #[cold]
+    pub(super) fn dropped_exemplars(&self, reason: &'static str, exemplars: u64) {
+        if exemplars == 0 {
+            return;
+        }
+        let labels = [("exporter", self.exporter.as_str()), ("endpoint", self.endpoint.as_str()), ("reason", reason)];
+        let help = "Exemplars that were dropped, by reason.";
+        self.telemetry.counter("otelcol_exporter_dropped_exemplars", help, &labels).add(exemplars);
+    }
+
+    /// Counts points that a log held for an endpoint that is not configured any more.
+    pub(super) fn abandoned(telemetry: &Telemetry, exporter: &str, endpoint: &str, points: u64) {
+        dropped_counter(telemetry, exporter, endpoint, "endpoint_removed").add(points);
+        let own = [("exporter", exporter)];
+        telemetry.counter("otelcol_exporter_send_failed_metric_points", GIVEN_UP, &own).add(points);
     }
 
     /// Counts points that there was no time for when the program ended.

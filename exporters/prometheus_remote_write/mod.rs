@@ -18,6 +18,7 @@ mod metrics;
 mod sample;
 mod send;
 mod shards;
+mod spread;
 mod table;
 #[cfg(test)]
 mod tests;

@@ -28,6 +28,7 @@ mod parts;
 mod settings;
 mod sharding;
 mod version2;
+mod wire;
 
 /// Labels in the order sent.
 type LabelPairs = Vec<(String, String)>;

@@ -99,7 +99,7 @@ impl SplitSeries {
                 self.samples(shape, summary_values(summary))
             }
             Value::ExponentialHistogram(histogram) => native(histogram),
-            Value::NoRecordedValue => self.stale(origin, series, lists_bounds),
+            Value::NoRecordedValue(held) => self.stale(origin, series, lists_bounds, held.as_deref()),
             Value::Float(_) | Value::Int(_) => Parts::Unsendable("invalid_value"),
         }
     }
@@ -133,7 +133,8 @@ impl SplitSeries {
         shape
     }
 
-    fn stale(&mut self, origin: Slot, series: &Arc<Series>, lists_bounds: bool) -> Parts {
+    /// Markers for each part that was sent before, and for those that the fields beside the flag name.
+    fn stale(&mut self, origin: Slot, series: &Arc<Series>, lists_bounds: bool, held: Option<&Value>) -> Parts {
         let shape = self.shapes.remove(&(origin, series.slot()));
         let whole = match series.family.kind {
             FamilyKind::ExponentialHistogram { .. } => true,
@@ -145,8 +146,23 @@ impl SplitSeries {
                 NativeHistogram { count: Some(HistogramCount::Int(0)), sum: STALE, ..NativeHistogram::default() };
             return Parts::Native(Box::new(stale));
         }
-        // Of what was not met before, the parts are known that all have.
-        let shape = shape.unwrap_or_else(|| Arc::new(Shape::new(series, true, Box::default())));
+        let shape = match (shape, held.and_then(steps_of)) {
+            (Some(known), None) => known,
+            (Some(known), Some((has_sum, mut steps))) => {
+                steps.retain(|step| known.steps.iter().all(|known| known.to_bits() != step.to_bits()));
+                match steps.is_empty() && has_sum <= known.has_sum {
+                    true => known,
+                    false => Arc::new(Shape::new(
+                        series,
+                        has_sum || known.has_sum,
+                        known.steps.iter().copied().chain(steps).collect(),
+                    )),
+                }
+            }
+            (None, Some((has_sum, steps))) => Arc::new(Shape::new(series, has_sum, steps.into())),
+            // Of what is not known at all, there are the parts that all have.
+            (None, None) => Arc::new(Shape::new(series, true, Box::default())),
+        };
         let markers = std::iter::repeat_n(STALE, shape.parts.len());
         self.samples(shape, markers)
     }
@@ -161,6 +177,18 @@ impl SplitSeries {
     /// Takes back what was sent.
     pub(super) fn done(&mut self, samples: PartSamples) {
         self.values = samples.values;
+    }
+}
+
+/// Whether there is a sum, and the bounds or quantiles that a value has counts for.
+fn steps_of(value: &Value) -> Option<(bool, Vec<f64>)> {
+    match value {
+        Value::Histogram(histogram) => {
+            let counted = histogram.bounds.iter().copied().zip(&histogram.bucket_counts).map(|(bound, _)| bound);
+            Some((histogram.sum.is_some(), counted.collect()))
+        }
+        Value::Summary(summary) => Some((true, summary.quantiles.iter().map(|(quantile, _)| *quantile).collect())),
+        _ => None,
     }
 }
 

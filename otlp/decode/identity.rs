@@ -116,6 +116,11 @@ impl<'a> MetricHead<'a> {
         String::from_utf8_lossy(crate::request::fields(&self.names, 1).last().unwrap_or_default()).into_owned()
     }
 
+    /// Whether a sum is of the kind that types of Prometheus become.
+    fn is_state(&self, temporality: Temporality) -> bool {
+        !self.monotonic && temporality == Temporality::Cumulative
+    }
+
     fn family(&self, names: &mut Names) -> Result<Family, DecodeError> {
         let part = |number| text(crate::request::fields(&self.names, number).last().unwrap_or_default());
         let temporality = match self.temporality {
@@ -128,8 +133,8 @@ impl<'a> MetricHead<'a> {
         let kind = match (self.data_kind, metadata.get_str("prometheus.type")) {
             (DataKind::Gauge, Some("unknown")) => FamilyKind::Unknown,
             (DataKind::Gauge, _) => FamilyKind::Gauge,
-            (DataKind::Sum, Some("info")) if !self.monotonic => FamilyKind::Info,
-            (DataKind::Sum, Some("stateset")) if !self.monotonic => FamilyKind::StateSet,
+            (DataKind::Sum, Some("info")) if self.is_state(temporality) => FamilyKind::Info,
+            (DataKind::Sum, Some("stateset")) if self.is_state(temporality) => FamilyKind::StateSet,
             (DataKind::Sum, _) => FamilyKind::Sum { monotonic: self.monotonic, temporality },
             (DataKind::Histogram, _) => FamilyKind::Histogram { temporality },
             (DataKind::ExponentialHistogram, _) => FamilyKind::ExponentialHistogram { temporality },

@@ -108,7 +108,7 @@ impl MetricsReader {
     /// Staleness markers at `time` (nanoseconds since the Unix epoch) for series that were not sent for `after` seconds by now and
     /// had been, by the same measure, at `before`.
     pub fn ended(&mut self, (before, now): (u32, u32), after: u32, time: i64) -> Vec<PointGroup> {
-        let marker = |series| Point { series, flags: 0, time, start: 0, value: pipeline::Value::NoRecordedValue };
+        let marker = |series| Point { series, flags: 0, time, start: 0, value: pipeline::Value::NONE };
         let ended = self.pages.ended(before, now, after).into_iter();
         let group = |(page, series): (u32, Vec<u32>)| {
             let (origin, table) = self.pages.table(page)?;

@@ -42,7 +42,8 @@ impl RawPoint {
             DataKind::Summary => point.summary(message)?,
         }
         if point.flags & NO_RECORDED_VALUE != 0 {
-            point.value = Some(Value::NoRecordedValue);
+            let held = point.value.take().filter(|held| !is_empty(held));
+            point.value = Some(Value::NoRecordedValue(held.map(Box::new)));
         }
         Ok(point)
     }
@@ -186,6 +187,18 @@ impl RawPoint {
         s.quantiles = quantiles.into();
         self.value = Some(Value::Summary(Box::new(s)));
         Ok(())
+    }
+}
+
+/// Whether a message says no more than that it is there. A number says what it is by being there.
+#[cold]
+fn is_empty(value: &Value) -> bool {
+    // Negative zeros are equal to the default, and are written.
+    match value {
+        Value::Histogram(h) => **h == Histogram::default(),
+        Value::ExponentialHistogram(h) => h.zero_threshold.to_bits() == 0 && **h == ExponentialHistogram::default(),
+        Value::Summary(s) => s.sum.to_bits() == 0 && **s == Summary::default(),
+        Value::Float(_) | Value::Int(_) | Value::NoRecordedValue(_) => false,
     }
 }
 

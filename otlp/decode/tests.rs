@@ -31,9 +31,15 @@ struct Generator {
     rng: TestRng,
     /// Resources, scopes and metrics are told apart by it, since those that are alike are put together.
     serial: u32,
+    /// Whether the flags to come have to say that there is no value.
+    nothing: bool,
 }
 
 impl Generator {
+    fn new(rng: TestRng) -> Self {
+        Self { rng, serial: 0, nothing: false }
+    }
+
     fn below(&mut self, limit: u32) -> u32 {
         self.rng.next_u32() % limit
     }
@@ -57,7 +63,11 @@ impl Generator {
             "AnyValue" => &[1, 2, 3, 4, 5, 6, 7],
             _ => &[],
         };
-        let chosen = alternatives.get(self.below(alternatives.len().max(1) as u32) as usize).copied();
+        let mut chosen = alternatives.get(self.below(alternatives.len().max(1) as u32) as usize).copied();
+        if message.name == "NumberDataPoint" && self.below(4) == 0 {
+            chosen = None;
+            self.nothing = true;
+        }
         for field in fields {
             if alternatives.contains(&field.number) && chosen != Some(field.number) {
                 continue;
@@ -120,9 +130,16 @@ impl Generator {
         match field.kind {
             Kind::Message(inner) if inner.name == "KeyValue" => {
                 // Keys are unique and in order, as the model keeps them. Those of a list within a value stay as they are.
-                let value = self.any_value(depth);
+                let (mut key, mut value) = (format!("k{at}"), self.any_value(depth));
+                if field.name == "metadata" && at > 0 {
+                    // A type of Prometheus, on whatever it comes.
+                    "prometheus.type".clone_into(&mut key);
+                    let known = ["unknown", "info", "stateset", "histogram"][self.below(4) as usize];
+                    value.clear();
+                    wire::put_bytes(&mut value, 1, known.as_bytes());
+                }
                 wire::put_message(out, field.number, |out| {
-                    wire::put_bytes(out, 1, format!("k{at}").as_bytes());
+                    wire::put_bytes(out, 1, key.as_bytes());
                     wire::put_bytes(out, 2, &value);
                 });
             }
@@ -143,8 +160,11 @@ impl Generator {
             Kind::Id => wire::put_bytes(out, field.number, &[7; 16][..self.below(17) as usize]),
             Kind::Bool => wire::put_number(out, field.number, u64::from(self.below(2))),
             Kind::Enum(_) => wire::put_number(out, field.number, u64::from(self.below(3))),
-            // Not the flag that says that there is no value.
-            Kind::Int32 => wire::put_number(out, field.number, u64::from(self.below(1000) & !1)),
+            // Of flags the first says that there is no value, with whatever else the point has.
+            Kind::Int32 => {
+                let nothing = field.name == "flags" && std::mem::take(&mut self.nothing);
+                wire::put_number(out, field.number, u64::from(self.below(1000) | u32::from(nothing)));
+            }
             Kind::Sint32 => wire::put_number(out, field.number, u64::from(self.rng.next_u32())),
             Kind::Int64 { .. } => wire::put_number(out, field.number, self.word()),
             Kind::Fixed32 => panic!("metrics have none"),
@@ -168,7 +188,7 @@ proptest! {
     #[test]
     fn any_request_comes_out_as_it_was(rng in Just(()).prop_perturb(|(), rng| rng)) {
         let mut body = Vec::new();
-        Generator { rng, serial: 0 }.message(&METRICS, 0, &mut body);
+        Generator::new(rng).message(&METRICS, 0, &mut body);
         prop_assert!(crate::request::check(Signal::Metrics, &body).is_ok());
         let mut reader = MetricsReader::default();
         for now in 0..2 {
@@ -195,7 +215,7 @@ proptest! {
         cut in any::<prop::sample::Index>(),
     ) {
         let mut body = Vec::new();
-        Generator { rng, serial: 0 }.message(&METRICS, 0, &mut body);
+        Generator::new(rng).message(&METRICS, 0, &mut body);
         for (at, byte) in damage {
             let at = at.index(body.len());
             body[at] = byte;
@@ -306,6 +326,26 @@ fn what_is_idle_is_let_go() {
             .unwrap();
         assert!(small.sizes().0 <= 11);
     }
+}
+
+/// What producers that mark the end of a series leave in it: the bounds, mostly.
+#[test]
+fn points_without_a_value_keep_what_else_they_say() {
+    let body = request(
+        r#"{"resourceMetrics":[{"resource":{},"scopeMetrics":[{"scope":{},"metrics":[
+            {"name":"h","histogram":{"aggregationTemporality":2,"dataPoints":[
+                {"timeUnixNano":"1","flags":1,"explicitBounds":[1,2],"bucketCounts":["0","0","0"]},{"timeUnixNano":"2","flags":1}]}},
+            {"name":"e","exponentialHistogram":{"aggregationTemporality":2,"dataPoints":[{"timeUnixNano":"1","flags":1,"scale":3,"zeroThreshold":-0.0}]}},
+            {"name":"s","summary":{"dataPoints":[{"timeUnixNano":"1","flags":1,"quantileValues":[{"quantile":0.5}]}]}},
+            {"name":"g","gauge":{"dataPoints":[{"timeUnixNano":"1","flags":1,"asInt":"7"},{"timeUnixNano":"2","flags":3,"asDouble":0},{"timeUnixNano":"3","flags":1}]}}
+        ]}]}]}"#,
+    );
+    let taken = read(&body);
+    let recorded = taken.groups.iter().flat_map(|group| &group.points).filter(|point| point.value.is_recorded());
+    assert_eq!((taken.points, recorded.count()), (7, 0));
+    let out = encode::metrics(&MetricBatch::new(taken.groups));
+    let text = |body: &[u8]| from_protobuf(Signal::Metrics, body).unwrap();
+    assert_eq!(text(&out), text(&body));
 }
 
 /// As the examples of the OTLP specification are written: 64-bit numbers without quotes, fields in any order, and a

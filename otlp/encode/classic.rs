@@ -61,7 +61,7 @@ impl<'a> Assembly<'a> {
         let number = match point.value {
             Value::Float(value) => Number::Value(value),
             Value::Int(value) => Number::Value(value as f64),
-            Value::NoRecordedValue => Number::Stale,
+            Value::NoRecordedValue(_) => Number::Stale,
             _ => return Err(Malformed),
         };
         let step = match series.part.label() {

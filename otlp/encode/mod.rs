@@ -133,7 +133,7 @@ impl Data {
             (Value::Histogram(_), _) => Self::Histogram(temporality),
             (Value::ExponentialHistogram(_), _) => Self::ExponentialHistogram(temporality),
             (Value::Summary(_), _) => Self::Summary,
-            (Value::NoRecordedValue, kind) if series.part == Part::Whole => match kind {
+            (Value::NoRecordedValue(_), kind) if series.part == Part::Whole => match kind {
                 FamilyKind::Histogram { .. } => Self::Histogram(temporality),
                 FamilyKind::ExponentialHistogram { .. } | FamilyKind::GaugeHistogram => {
                     Self::ExponentialHistogram(temporality)
@@ -141,7 +141,7 @@ impl Data {
                 FamilyKind::Summary => Self::Summary,
                 _ => number,
             },
-            (Value::Float(_) | Value::Int(_) | Value::NoRecordedValue, _) => number,
+            (Value::Float(_) | Value::Int(_) | Value::NoRecordedValue(_), _) => number,
         }
     }
 

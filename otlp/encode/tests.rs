@@ -67,7 +67,7 @@ fn parts_that_came_by_remote_write_keep_their_names_and_labels() {
 
 #[test]
 fn staleness_is_a_flag_of_the_familys_own_kind() {
-    let stale = |kind| written(kind, &[("f", Part::Whole, Value::NoRecordedValue)]);
+    let stale = |kind| written(kind, &[("f", Part::Whole, Value::NONE)]);
     assert_eq!(stale(FamilyKind::Gauge), r#"[{"name":"f","gauge":{"dataPoints":[{P,"flags":1}]}}]"#);
     let cumulative = Temporality::Cumulative;
     assert!(

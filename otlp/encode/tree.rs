@@ -146,7 +146,7 @@ impl Role {
             Part::Whole if !classic => Self::Point,
             Part::Whole => match value {
                 Value::Float(_) | Value::Int(_) => Self::Malformed,
-                Value::NoRecordedValue if series.name.ends_with("_bucket") => Self::Malformed,
+                Value::NoRecordedValue(_) if series.name.ends_with("_bucket") => Self::Malformed,
                 _ => Self::Point,
             },
             _ => Self::Part,
@@ -186,11 +186,11 @@ impl<'a> Builder<'a> {
                 Role::Point | Role::Part | Role::Created => {}
                 Role::TargetInfo => continue,
                 Role::Malformed => {
-                    self.tree.dropped.malformed += u64::from(point.value != Value::NoRecordedValue);
+                    self.tree.dropped.malformed += u64::from(point.value.is_recorded());
                     continue;
                 }
                 Role::GaugeHistogram => {
-                    self.tree.dropped.gauge_histograms += u64::from(point.value != Value::NoRecordedValue);
+                    self.tree.dropped.gauge_histograms += u64::from(point.value.is_recorded());
                     continue;
                 }
             }

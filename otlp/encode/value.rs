@@ -18,9 +18,9 @@ pub(super) fn put(
     attributes: impl Fn(&mut Vec<u8>, u32),
     out: &mut Vec<u8>,
 ) {
-    let flags = match point.value {
-        Value::NoRecordedValue => point.flags | NO_RECORDED_VALUE,
-        _ => point.flags,
+    let (flags, value) = match &point.value {
+        Value::NoRecordedValue(held) => (point.flags | NO_RECORDED_VALUE, held.as_deref()),
+        value => (point.flags, Some(value)),
     };
     if let Data::ExponentialHistogram(_) = data {
         attributes(out, 1);
@@ -29,28 +29,28 @@ pub(super) fn put(
     put_word(out, 3, point.time.cast_unsigned());
     match data {
         Data::Gauge | Data::Sum { .. } => {
-            if let Value::Float(value) = point.value {
+            if let Some(Value::Float(value)) = value {
                 put_fixed64(out, 4, value.to_bits());
             }
             put_exemplars(out, 5, exemplars);
-            if let Value::Int(value) = point.value {
+            if let Some(Value::Int(value)) = value {
                 put_fixed64(out, 6, value.cast_unsigned());
             }
             attributes(out, 7);
             put_count(out, 8, flags);
         }
         Data::Histogram(_) => {
-            put_histogram(point, exemplars, out);
+            put_histogram(value, exemplars, out);
             attributes(out, 9);
             put_count(out, 10, flags);
-            if let Value::Histogram(h) = &point.value {
+            if let Some(Value::Histogram(h)) = value {
                 put_optional(out, 11, h.min);
                 put_optional(out, 12, h.max);
             }
         }
-        Data::ExponentialHistogram(_) => put_exponential_histogram(point, flags, exemplars, out),
+        Data::ExponentialHistogram(_) => put_exponential_histogram(value, flags, exemplars, out),
         Data::Summary => {
-            if let Value::Summary(s) = &point.value {
+            if let Some(Value::Summary(s)) = value {
                 put_word(out, 4, s.count);
                 put_word(out, 5, s.sum.to_bits());
                 for (quantile, value) in &s.quantiles {
@@ -66,8 +66,8 @@ pub(super) fn put(
     }
 }
 
-fn put_histogram(point: &Point, exemplars: &[&Exemplar], out: &mut Vec<u8>) {
-    if let Value::Histogram(h) = &point.value {
+fn put_histogram(value: Option<&Value>, exemplars: &[&Exemplar], out: &mut Vec<u8>) {
+    if let Some(Value::Histogram(h)) = value {
         put_word(out, 4, h.count);
         put_optional(out, 5, h.sum);
         put_words(out, 6, h.bucket_counts.iter().copied());
@@ -76,8 +76,8 @@ fn put_histogram(point: &Point, exemplars: &[&Exemplar], out: &mut Vec<u8>) {
     put_exemplars(out, 8, exemplars);
 }
 
-fn put_exponential_histogram(point: &Point, flags: u32, exemplars: &[&Exemplar], out: &mut Vec<u8>) {
-    let Value::ExponentialHistogram(h) = &point.value else {
+fn put_exponential_histogram(value: Option<&Value>, flags: u32, exemplars: &[&Exemplar], out: &mut Vec<u8>) {
+    let Some(Value::ExponentialHistogram(h)) = value else {
         put_count(out, 10, flags);
         put_exemplars(out, 11, exemplars);
         return;

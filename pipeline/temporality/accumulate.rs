@@ -82,7 +82,7 @@ impl Accumulator {
             let Some(series) = table.get(point.series).filter(|series| delta(&series.family)) else {
                 return true;
             };
-            if point.value == Value::NoRecordedValue {
+            if !point.value.is_recorded() {
                 return true;
             }
             let outcome = match streams.get(&origin, series, now) {

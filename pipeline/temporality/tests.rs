@@ -240,7 +240,7 @@ async fn deltas_of_a_group_become_totals_and_the_rest_stays() {
     let (points, _) = pass(&[(0, 1, 2, int(5)), (1, 0, 2, int(5)), (0, 2, 3, int(6))]);
     assert_eq!(points, [(1, 2, int(5)), (0, 2, int(5)), (1, 3, int(11))]);
     // Once more, too old, infinite: gone, and exemplars stay with their points.
-    let stale = Value::NoRecordedValue;
+    let stale = Value::NONE;
     let late = [(0, 2, 3, int(1)), (0, 0, 9, int(1)), (0, 3, 4, Value::Float(f64::INFINITY)), (0, 3, 4, int(1))];
     let (points, exemplars) = pass(&[&late[..], &[(0, 0, 5, stale.clone())]].concat());
     assert_eq!(points, [(1, 4, int(12)), (0, 5, stale)]);

@@ -109,7 +109,7 @@ impl ActionKeys {
         let from = match &self.value {
             Some(value) if !value.is_null() => From::Value(owned(value)?),
             _ if !self.from_attribute.is_empty() => From::Attribute(self.from_attribute.as_str().into()),
-            _ => From::Context(context_key(&self.from_context)),
+            _ => From::Context(context_key(&self.from_context, at)?),
         };
         let default = self.default_value.as_ref().filter(|value| !value.is_null()).map(owned).transpose()?;
         Ok(Source { from, default })
@@ -178,13 +178,17 @@ impl ActionKeys {
 }
 
 /// What a `from_context` means. A key without a prefix is metadata.
-fn context_key(text: &str) -> ContextKey {
-    match text.split_once('.') {
+fn context_key(text: &str, at: usize) -> Result<ContextKey, String> {
+    Ok(match text.split_once('.') {
         Some(("metadata", key)) => ContextKey::Metadata(key.to_lowercase().into()),
-        Some(("auth", _)) => ContextKey::Auth,
+        Some(("auth", _)) => {
+            return Err(format!(
+                ". \"from_context\" is {text:?} at the {at}-th action, and no extension here finds out who a client is, so that there would never be a value: use metadata.<header> or client.address"
+            ));
+        }
         Some(("client", "address")) => ContextKey::Address,
         _ => ContextKey::Metadata(text.to_lowercase().into()),
-    }
+    })
 }
 
 /// A configured value with its type; lists and mappings as OTLP has them.

@@ -67,8 +67,6 @@ enum From {
 enum ContextKey {
     /// `metadata.<key>`, in lowercase.
     Metadata(Box<str>),
-    /// `auth.<key>`: authenticators hand nothing on here, so there is never a value.
-    Auth,
     /// `client.address`.
     Address,
 }
@@ -183,7 +181,6 @@ impl ContextKey {
         match self {
             Self::Metadata(key) => client?.metadata(key).map(|values| Owned::Str(values.join(";").into())),
             Self::Address => client?.address.map(|address| Owned::Str(address.to_string().into())),
-            Self::Auth => None,
         }
     }
 }

@@ -124,7 +124,7 @@ fn values_come_from_the_request_where_that_is_known() {
     let yaml = "- {key: t, from_context: metadata.x-tenant, action: insert}\n\
                 - {key: u, from_context: X-Tenant, action: insert}\n\
                 - {key: v, from_context: client.address, action: insert}\n\
-                - {key: w, from_context: auth.subject, default_value: nobody, action: insert}";
+                - {key: w, from_context: metadata.absent, default_value: nobody, action: insert}";
     assert_eq!(apply_for(yaml, &[], Some(&client)), ["t=a;b", "u=a;b", "v=10.0.0.7", "w=nobody"]);
     assert_eq!(apply_for(yaml, &[], None), ["w=nobody"]);
 }
@@ -132,6 +132,10 @@ fn values_come_from_the_request_where_that_is_known() {
 #[test]
 fn what_is_wrong_is_said_in_the_words_that_people_know() {
     for (yaml, expected) in [
+        (
+            "- {key: a, from_context: auth.subject, default_value: nobody, action: insert}",
+            "error creating AttrProc. \"from_context\" is \"auth.subject\" at the 0-th action, and no extension here finds out who a client is, so that there would never be a value: use metadata.<header> or client.address",
+        ),
         (
             "- {action: insert, value: 1}",
             "error creating AttrProc due to missing required field \"key\" at the 0-th actions",

@@ -18,13 +18,12 @@ struct Keys {
 /// Checked and compiled.
 #[derive(Debug)]
 pub(super) struct Config {
-    keys: Keys,
     pub(super) actions: Actions,
     pub(super) matching: Matching,
 }
 
 impl Config {
-    /// Reads and checks the block. What depends on the pipeline's signal is said by [`Config::refusal`].
+    /// Reads and checks the block. What depends on the pipeline's signal is said by [`check_in`].
     pub(super) fn read(node: &Node) -> Result<Self, ConfigErrors> {
         let keys: Keys = decode(node, "")?;
         let mut errors = ConfigErrors::new();
@@ -34,15 +33,33 @@ impl Config {
         let actions = errors.collect(Actions::new(&keys.actions, node, "actions"));
         let matching = errors.collect(Matching::new(keys.include.as_ref(), keys.exclude.as_ref(), node));
         match (actions, matching) {
-            (Some(actions), Some(matching)) => errors.into_result(Self { keys, actions, matching }),
+            (Some(actions), Some(matching)) => errors.into_result(Self { actions, matching }),
             _ => Err(errors),
         }
     }
+}
 
-    /// Why this cannot be used in a pipeline of this signal: a property that its items do not have.
-    pub(super) fn refusal(&self, signal: Signal) -> Option<String> {
-        [("include", &self.keys.include), ("exclude", &self.keys.exclude)]
-            .into_iter()
-            .find_map(|(name, keys)| Some(format!("{name}: {}", keys.as_ref()?.refusal(signal)?)))
+/// Checks whether a block can be used in a pipeline of this signal, whatever else is wrong with it.
+///
+/// # Errors
+/// A property in `include` or `exclude` that the signal's items do not have.
+pub(super) fn check_in(node: &Node, signal: Signal) -> Result<(), ConfigErrors> {
+    decode::<Keys>(node, "").map_or(Ok(()), |keys| keys.check(node, signal))
+}
+
+impl Keys {
+    /// Whether this can be used in a pipeline of this signal: whether its items have the properties that are looked at.
+    ///
+    /// # Errors
+    /// One for each of `include` and `exclude`, at the key in `node`, from which this was read.
+    fn check(&self, node: &Node, signal: Signal) -> Result<(), ConfigErrors> {
+        let mut errors = ConfigErrors::new();
+        for (name, keys) in [("include", &self.include), ("exclude", &self.exclude)] {
+            if let Some((key, text)) = keys.as_ref().and_then(|keys| keys.refusal(signal)) {
+                let path = if key.is_empty() { name.to_owned() } else { format!("{name}::{key}") };
+                errors.push(node.error_at("", &path, text));
+            }
+        }
+        errors.into_result(())
     }
 }

@@ -38,7 +38,7 @@ use crate::matching::Matching;
 use crate::outlet::signal;
 use pipeline::Client;
 use pipeline::component::{Build, BuildContext, ComponentError, Factory, Processor, Signal, Stability};
-use pipeline::config::Node;
+use pipeline::config::{ConfigErrors, Node};
 use std::sync::Arc;
 
 /// Describes and builds the `attributes` processor.
@@ -53,11 +53,18 @@ pub const FACTORY: Factory = Factory {
     build: Build::Processor(build),
 };
 
+/// Checks what depends on the signal of the pipeline that a block is used in; its other mistakes are not repeated.
+///
+/// # Errors
+/// A property in `include` or `exclude` that the signal's items do not have.
+pub fn check_in(node: &Node, signal: Signal) -> Result<(), ConfigErrors> {
+    config::check_in(node, signal)
+}
+
 fn build(node: &Node, context: &BuildContext) -> Result<Box<dyn Processor>, ComponentError> {
-    let config = Config::read(node).map_err(|errors| ComponentError::caused("invalid configuration", errors))?;
-    if let Some(refusal) = config.refusal(signal(context)) {
-        return Err(ComponentError::new(refusal));
-    }
+    let invalid = |errors| ComponentError::caused("invalid configuration", errors);
+    let config = Config::read(node).map_err(invalid)?;
+    config::check_in(node, signal(context)).map_err(invalid)?;
     let editor = AttributesEditor {
         actions: Arc::new(config.actions),
         matching: Arc::new(config.matching),

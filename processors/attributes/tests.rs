@@ -211,6 +211,14 @@ fn configurations_are_checked() {
     let Build::Processor(build) = FACTORY.build else { panic!("a processor") };
     let yaml = node("actions: [{key: a, value: b, action: insert}]\nexclude: {match_type: strict, span_names: [a]}");
     let context = BuildContext { signal: Some(Signal::Logs), ..context("attributes") };
-    let error = build(&yaml, &context).err().unwrap().to_string();
-    assert_eq!(error, "exclude: span_names cannot be used in a pipeline of logs");
+    assert!(build(&yaml, &context).is_err());
+    let found = |signal| -> Vec<(String, String)> {
+        let errors = super::check_in(&yaml, signal).err();
+        errors.iter().flat_map(|errors| errors.iter()).map(|e| (e.path.clone(), e.message.clone())).collect()
+    };
+    let expected = ("exclude::span_names".to_owned(), "span_names cannot be used in a pipeline of logs".to_owned());
+    assert_eq!(found(Signal::Logs), [expected]);
+    assert_eq!(found(Signal::Traces), []);
+    let more = node("actions: [{key: a, action: x}]\ninclude: {match_type: strict, span_names: [a]}");
+    assert!(super::check_in(&more, Signal::Logs).is_err(), "whatever else is wrong");
 }

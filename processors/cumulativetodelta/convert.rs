@@ -103,7 +103,7 @@ impl Converter {
             };
             let Some(kind) = MetricType::of(&series.family).filter(|_| is_counted(series, point)) else { return true };
             let outcome = match &point.value {
-                Value::NoRecordedValue => Outcome::NotRecorded,
+                Value::NoRecordedValue(_) => Outcome::NotRecorded,
                 _ => match streams.get(&origin, series, now) {
                     Some(stream) => stream.next(point, initial),
                     None => {

@@ -79,9 +79,9 @@ impl MatchType {
 }
 
 impl MatchKeys {
-    /// Why this cannot be used in a pipeline of this signal.
-    pub(crate) fn refusal(&self, signal: Signal) -> Option<String> {
-        let given: [(&str, bool, &[Signal]); 10] = {
+    /// Why this cannot be used in a pipeline of this signal: the key at fault, which is empty for all of it, and what is wrong.
+    pub(crate) fn refusal(&self, signal: Signal) -> Option<(&'static str, String)> {
+        let given: [(&'static str, bool, &[Signal]); 10] = {
             use Signal::{Logs, Metrics, Traces};
             [
                 ("services", !self.services.is_empty(), &[Traces]),
@@ -98,7 +98,7 @@ impl MatchKeys {
         };
         let misplaced = given.iter().find(|(_, given, signals)| *given && !signals.contains(&signal));
         if let Some((name, ..)) = misplaced {
-            return Some(format!("{name} cannot be used in a pipeline of {}", signal.name()));
+            return Some((name, format!("{name} cannot be used in a pipeline of {}", signal.name())));
         }
         if given.iter().any(|(_, given, _)| *given) {
             return None;
@@ -108,7 +108,7 @@ impl MatchKeys {
             .filter(|(_, _, signals)| signals.contains(&signal))
             .map(|(name, ..)| format!("{name:?}"))
             .collect();
-        Some(format!("at least one of {} must be specified for {}", names.join(", "), signal.name()))
+        Some(("", format!("at least one of {} must be specified for {}", names.join(", "), signal.name())))
     }
 
     /// Compiles what stands under `name` in `node`.

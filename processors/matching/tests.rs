@@ -147,7 +147,7 @@ fn properties_belong_to_signals() {
     let refusal = |yaml: &str, signal| {
         let keys: Keys =
             pipeline::config::decode(&node(&format!("include: {{match_type: strict, {yaml}}}")), "").unwrap();
-        keys.include.unwrap().refusal(signal)
+        keys.include.unwrap().refusal(signal).map(|(_, text)| text)
     };
     assert_eq!(refusal("span_names: [a]", Signal::Traces), None);
     assert_eq!(refusal("span_names: [a]", Signal::Logs).unwrap(), "span_names cannot be used in a pipeline of logs");

@@ -135,7 +135,7 @@ fn accumulates(family: &Family, part: &Part) -> bool {
 impl Stream {
     /// The stream that a first point begins, and whether the point is kept.
     fn first(point: &Point, subtract: bool) -> (Self, bool) {
-        let value = (point.value != Value::NoRecordedValue).then(|| point.value.clone());
+        let value = point.value.is_recorded().then(|| point.value.clone());
         let reference = value.clone().filter(|_| subtract);
         let keep = reference.is_none();
         (Self { start: point.time, last: value, reference }, keep)
@@ -143,7 +143,7 @@ impl Stream {
 
     /// Adjusts a later point.
     fn later(&mut self, point: &mut Point, subtract: bool) {
-        if point.value == Value::NoRecordedValue {
+        if !point.value.is_recorded() {
             point.start = self.start;
             return;
         }

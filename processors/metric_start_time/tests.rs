@@ -64,7 +64,7 @@ fn value(kind: FamilyKind, round: &Json) -> Value {
     let counts: Vec<u64> = round["buckets"].as_array().into_iter().flatten().map(|n| n.as_u64().unwrap()).collect();
     let counted = counts.iter().sum();
     match kind {
-        _ if round["no_recorded_value"] == true => Value::NoRecordedValue,
+        _ if round["no_recorded_value"] == true => Value::NONE,
         FamilyKind::Summary => Value::Summary(Box::new(Summary {
             count: round["count"].as_u64().unwrap(),
             sum: round["sum"].as_f64().unwrap(),

@@ -9,7 +9,8 @@ use net::server::{GrpcServerConfig, Handler, Request, Response};
 use otlp::response::Status;
 use pipeline::component::{BuildContext, Signal};
 
-use super::intake::{Intake, Refusal, client};
+use super::intake::{Intake, Refusal};
+use crate::client;
 use crate::otlp_requests::{Encoding, TransportMetrics};
 
 /// The services, each with one method, `Export`.
@@ -44,7 +45,7 @@ impl GrpcHandler {
         if method != "Export" {
             return Err(GrpcStatus::unknown_method(service, method));
         }
-        let client = client(&request, self.include_metadata);
+        let client = client::of(&request, self.include_metadata);
         let message = grpc::message(&request.headers, request.body, self.max_message)?;
         match self.intake.take(*signal, Encoding::Protobuf, message, client, &self.metrics).await {
             Ok(partial) => Ok(grpc::reply(&partial.to_protobuf())),

@@ -10,7 +10,8 @@ use otlp::response::{Code, Status};
 use pipeline::component::{BuildContext, Signal};
 
 use super::config::{OtlpHttpConfig, path};
-use super::intake::{Intake, Refusal, client};
+use super::intake::{Intake, Refusal};
+use crate::client;
 use crate::otlp_requests::{Encoding, TransportMetrics};
 
 const PROTOBUF: &str = "application/x-protobuf";
@@ -51,7 +52,7 @@ impl Handler for HttpHandler {
             let text = "415 unsupported media type, supported: [application/json, application/x-protobuf]";
             return plain(StatusCode::UNSUPPORTED_MEDIA_TYPE, text);
         };
-        let client = client(&request, self.include_metadata);
+        let client = client::of(&request, self.include_metadata);
         match self.intake.take(signal, encoding, request.body, client, &self.metrics).await {
             Ok(partial) => match encoding {
                 Encoding::Protobuf => Response::with_body(StatusCode::OK, PROTOBUF, partial.to_protobuf()),

@@ -158,16 +158,6 @@ impl Intake {
     }
 }
 
-/// Who sent a request: its address, and the fields of its head if that is wanted. Text only, as metadata is.
-pub(super) fn client(request: &net::server::Request, with_metadata: bool) -> Option<Client> {
-    let address = request.peer.map(|peer| peer.ip());
-    if address.is_none() && !with_metadata {
-        return None;
-    }
-    let fields = request.headers.iter().filter(|_| with_metadata);
-    Some(Client::new(address, fields.filter_map(|(name, value)| Some((name.as_str(), value.to_str().ok()?)))))
-}
-
 fn busy(text: &str) -> Refusal {
     Refusal::Status(Status::new(Code::Unavailable, text).retry_after(RETRY_AFTER))
 }

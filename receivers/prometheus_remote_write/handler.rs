@@ -9,7 +9,7 @@ use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use net::server::{Handler, Request, Response};
 use parking_lot::Mutex;
 use pipeline::component::Signal;
-use pipeline::{Ack, AckOutcome, Acks, MetricBatch, Output, SendError};
+use pipeline::{Ack, AckOutcome, Acks, Client, MetricBatch, Output, SendError};
 use prometheus::remote_write::protocol::{ProtocolVersion, Response as Answer, Written, check_content_encoding};
 use prometheus::remote_write::snappy::decode_block;
 use prometheus::remote_write::wire::DecodeLimits;
@@ -17,8 +17,10 @@ use tokio::sync::{Semaphore, oneshot};
 use tokio::time::Instant;
 
 use crate::acknowledge::Acknowledge;
+use crate::client;
 
 use super::cache::SeriesCache;
+use super::config::RemoteWriteConfig;
 use super::metrics::Metrics;
 use super::request::{Taken, read};
 
@@ -43,6 +45,7 @@ const REPORT_EVERY: Duration = Duration::from_secs(1);
 pub(super) struct WriteHandler {
     id: String,
     acknowledge: Acknowledge,
+    include_metadata: bool,
     metrics: Metrics,
     /// Set when the receiver runs.
     output: OnceLock<Output>,
@@ -61,10 +64,16 @@ struct Sent {
 }
 
 impl WriteHandler {
-    pub(super) fn new(id: String, acknowledge: Acknowledge, metrics: Metrics, cache: Arc<Mutex<SeriesCache>>) -> Self {
+    pub(super) fn new(
+        id: String,
+        config: &RemoteWriteConfig,
+        metrics: Metrics,
+        cache: Arc<Mutex<SeriesCache>>,
+    ) -> Self {
         Self {
             id,
-            acknowledge,
+            acknowledge: config.acknowledge,
+            include_metadata: config.include_metadata,
             metrics,
             output: OnceLock::new(),
             cache,
@@ -82,8 +91,8 @@ impl WriteHandler {
     }
 
     /// The answer, and how much was written, which senders of version 2.0 are told.
-    async fn write(&self, version: ProtocolVersion, body: &[u8]) -> (Answer, Written) {
-        let sent = match self.pass_on(version, body).await {
+    async fn write(&self, version: ProtocolVersion, body: &[u8], client: Option<Client>) -> (Answer, Written) {
+        let sent = match self.pass_on(version, body, client).await {
             Ok(sent) => sent,
             Err(answer) => return (answer, Written::default()),
         };
@@ -105,7 +114,7 @@ impl WriteHandler {
     }
 
     /// Decodes a body and hands its points to the pipeline.
-    async fn pass_on(&self, version: ProtocolVersion, body: &[u8]) -> Result<Sent, Answer> {
+    async fn pass_on(&self, version: ProtocolVersion, body: &[u8], client: Option<Client>) -> Result<Sent, Answer> {
         let Some(output) = self.output.get() else {
             return Err(Answer::busy("the receiver is starting", RETRY_AFTER));
         };
@@ -126,14 +135,15 @@ impl WriteHandler {
         if points == 0 {
             return Ok(Sent { invalid, written, fate: None });
         }
-        let (batch, fate) = match self.acknowledge {
-            Acknowledge::Accepted => (MetricBatch::new(groups), None),
+        let (acks, fate) = match self.acknowledge {
+            Acknowledge::Accepted => (Acks::default(), None),
             Acknowledge::Durable => {
                 let (ack, fate) = Ack::channel();
-                (MetricBatch::with_acks(groups, Acks::one(ack)), Some(fate))
+                (Acks::one(ack), Some(fate))
             }
         };
-        match output.send(batch).await {
+        let acks = acks.from_client(client.map(Arc::new));
+        match output.send(MetricBatch::with_acks(groups, acks)).await {
             Ok(()) => {
                 self.metrics.accepted.add(points);
                 Ok(Sent { invalid, written, fate })
@@ -202,7 +212,8 @@ impl Handler for WriteHandler {
         match check_headers(&request.headers) {
             Err(answer) => response(&answer),
             Ok(version) => {
-                let (answer, written) = self.write(version, &request.body).await;
+                let client = client::of(&request, self.include_metadata);
+                let (answer, written) = self.write(version, &request.body, client).await;
                 let mut response = response(&answer);
                 if version == ProtocolVersion::V2 {
                     for (name, count) in written.headers() {

@@ -76,7 +76,7 @@ impl RemoteWriteReceiver {
         let id = context.id.to_string();
         let cache = Arc::new(Mutex::new(SeriesCache::default()));
         let metrics = Metrics::new(&context.telemetry, &id, &cache);
-        let handler = Arc::new(WriteHandler::new(id, config.acknowledge, metrics, cache));
+        let handler = Arc::new(WriteHandler::new(id, &config, metrics, cache));
         Ok(Self { settings: Some(settings), handler, server: None })
     }
 

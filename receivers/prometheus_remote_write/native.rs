@@ -34,7 +34,7 @@ pub(super) enum NativeError {
 /// The value of a histogram sample. Counts of float histograms are rounded, since the pipeline's are integers.
 pub(super) fn value(native: &NativeHistogram) -> Result<Value, NativeError> {
     if native.sum.to_bits() == STALE_NAN_BITS {
-        return Ok(Value::NoRecordedValue);
+        return Ok(Value::NONE);
     }
     let count = count(native.count)?;
     if native.schema == CUSTOM_BOUNDS {

@@ -267,8 +267,7 @@ impl Reading<'_> {
 
 #[inline]
 fn point(place: Place, sample: &Sample) -> Point {
-    let value =
-        if sample.value.to_bits() == STALE_NAN_BITS { Value::NoRecordedValue } else { Value::Float(sample.value) };
+    let value = if sample.value.to_bits() == STALE_NAN_BITS { Value::NONE } else { Value::Float(sample.value) };
     let (time, start) = (nanos(sample.timestamp_ms), nanos(sample.start_timestamp_ms));
     Point { series: place.index, flags: 0, time, start, value }
 }

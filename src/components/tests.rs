@@ -220,6 +220,19 @@ fn unknown_keys_and_wrong_types_are_refused_by_name() {
 }
 
 #[test]
+fn what_the_signal_of_a_pipeline_does_not_allow_is_said_with_its_place() {
+    let text = "receivers: {otlp: {protocols: {grpc: }}}\n\
+                processors:\n  attributes/spans:\n    actions: [{key: a, action: delete}]\n    include:\n      match_type: strict\n      span_names: [x]\n\
+                exporters: {debug: }\n\
+                service:\n  pipelines:\n    traces: {receivers: [otlp], processors: [attributes/spans], exporters: [debug]}\n    \
+                metrics/m: {receivers: [otlp], processors: [attributes/spans], exporters: [debug]}\n";
+    let errors = ServiceConfig::read(&parse(text, "sample.yaml").unwrap(), &ALL, false).unwrap_err().to_string();
+    let expected = "sample.yaml:7:7: processors::attributes/spans::include::span_names: \
+                    span_names cannot be used in a pipeline of metrics, and \"metrics/m\" uses it";
+    assert_eq!(errors, expected);
+}
+
+#[test]
 fn no_body_is_read_as_defaults_or_refused_with_a_reason() {
     for factory in TABLE {
         let null = Node::null(Span::whole("sample.yaml"));

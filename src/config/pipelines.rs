@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use pipeline::component::{ComponentKind, Signal};
 use pipeline::config::{ComponentId, ConfigError, ConfigErrors, Entry, Node, Span};
 
-use super::service::{Pipeline, PipelineId, ServiceConfig, entries, is_written, read_ids};
+use super::service::{ComponentTypes, Pipeline, PipelineId, ServiceConfig, entries, is_written, read_ids};
 
 /// Signals that a pipeline may carry.
 const SIGNALS: &[Signal] = &[Signal::Metrics, Signal::Traces, Signal::Logs];
@@ -14,6 +14,7 @@ const SIGNALS: &[Signal] = &[Signal::Metrics, Signal::Traces, Signal::Logs];
 pub(super) fn read_pipelines(
     root: &Node,
     config: &ServiceConfig,
+    types: &dyn ComponentTypes,
     allow_none: bool,
     errors: &mut ConfigErrors,
 ) -> Vec<Pipeline> {
@@ -30,13 +31,14 @@ pub(super) fn read_pipelines(
         "service::pipelines".clone_into(&mut error.path);
         errors.push(error);
     }
-    let reader = PipelineReader { root, config };
+    let reader = PipelineReader { root, config, types };
     list.iter().filter_map(|entry| reader.read(entry, errors)).collect()
 }
 
 struct PipelineReader<'a> {
     root: &'a Node,
     config: &'a ServiceConfig,
+    types: &'a dyn ComponentTypes,
 }
 
 impl PipelineReader<'_> {
@@ -88,8 +90,9 @@ impl PipelineReader<'_> {
                 let message = format!("references processor {:?} multiple times", id.to_string());
                 errors.push(ConfigError::new(span, path, message));
             } else if !repeated {
-                if let Err(error) = self.check_reference(&id, span, section, kind, signal, path) {
-                    errors.push(error);
+                match self.check_reference(&id, span, section, kind, signal, path) {
+                    Ok(()) => self.check_settings(&id, section, kind, signal, path, errors),
+                    Err(error) => errors.push(error),
                 }
                 ids.push(id);
             }
@@ -126,6 +129,27 @@ impl PipelineReader<'_> {
                 Err(ConfigError::new(span, path, message))
             }
             _ => Ok(()),
+        }
+    }
+
+    /// Checks what in a component's own block depends on the pipeline's signal.
+    fn check_settings(
+        &self,
+        id: &ComponentId,
+        section: &str,
+        kind: ComponentKind,
+        signal: Signal,
+        path: &str,
+        errors: &mut ConfigErrors,
+    ) {
+        let Some(component) = self.config.components(kind).get(id) else { return };
+        let canonical = component.component_type.canonical;
+        if let Err(problems) = self.types.validate_in(kind, canonical, &component.body, signal) {
+            let used = path.rsplit("::").next().unwrap_or(path);
+            for mut problem in problems.under(&format!("{section}::{id}")).iter().cloned() {
+                problem.message.push_str(&format!(", and {used:?} uses it"));
+                errors.push(problem);
+            }
         }
     }
 

@@ -32,6 +32,21 @@ pub trait ComponentTypes {
     /// # Errors
     /// Everything that is wrong in the block.
     fn validate(&self, kind: ComponentKind, canonical: &str, body: &Node) -> Result<(), ConfigErrors>;
+
+    /// Checks what in a component's block depends on the signal of the pipeline that it is used in. Paths in errors are relative to the block.
+    ///
+    /// # Errors
+    /// What the signal does not allow.
+    fn validate_in(
+        &self,
+        kind: ComponentKind,
+        canonical: &str,
+        body: &Node,
+        signal: Signal,
+    ) -> Result<(), ConfigErrors> {
+        let _ = (kind, canonical, body, signal);
+        Ok(())
+    }
 }
 
 /// A configured component.
@@ -147,7 +162,7 @@ impl ServiceConfig {
         };
         config.check_presence(root, &mut errors);
         config.enabled_extensions = config.read_extensions(root, &mut errors);
-        config.pipelines = read_pipelines(root, &config, allow_no_pipelines, &mut errors);
+        config.pipelines = read_pipelines(root, &config, types, allow_no_pipelines, &mut errors);
         check_connectors(&config, &mut errors);
         errors.into_result(config)
     }

@@ -27,6 +27,8 @@ const EXPONENTIAL: Form = 15;
 const SUMMARY: Form = 16;
 /// From here on: the bits of a double as the distance from the known one's, in so many bytes more.
 const DISTANCE: Form = 17;
+/// There is no value, but fields of one, which follow.
+const HELD: Form = 26;
 /// As a known value: there is none.
 pub(super) const UNKNOWN: Form = 255;
 
@@ -150,7 +152,11 @@ fn put_other(out: &mut Vec<u8>, value: &Value) {
             put_form(out, INT);
             put_signed(out, *number);
         }
-        Value::NoRecordedValue => put_form(out, NOTHING),
+        Value::NoRecordedValue(None) => put_form(out, NOTHING),
+        Value::NoRecordedValue(Some(held)) => {
+            put_form(out, HELD);
+            put_other(out, held);
+        }
         Value::Histogram(value) => {
             put_form(out, HISTOGRAM);
             whole::put_histogram(out, value);
@@ -188,14 +194,19 @@ fn other(input: &mut Input<'_>, form: u64, known: Known) -> Option<Value> {
     Some(match Form::try_from(form).ok()? {
         INT => Value::Int(input.signed()?),
         BITS => Value::Float(input.double()?),
-        form @ DISTANCE.. => {
+        form @ DISTANCE..HELD => {
             let mut bytes = [0; 8];
             let len = usize::from(form - DISTANCE);
             bytes.get_mut(..len)?.copy_from_slice(input.take(len)?);
             let bits = known.number.wrapping_add(unzigzag(u64::from_le_bytes(bytes)));
             Value::Float(f64::from_bits(bits.cast_unsigned()))
         }
-        NOTHING => Value::NoRecordedValue,
+        NOTHING => Value::NONE,
+        HELD => {
+            // One within the other is never written, and what is damaged must not nest without end.
+            let token = input.number().filter(|token| token & 1 == 1 && token >> 1 != u64::from(HELD))?;
+            Value::NoRecordedValue(Some(Box::new(other(input, token >> 1, Known::NONE)?)))
+        }
         HISTOGRAM => Value::Histogram(Box::new(whole::histogram(input)?)),
         EXPONENTIAL => Value::ExponentialHistogram(Box::new(whole::exponential(input)?)),
         SUMMARY => Value::Summary(Box::new(whole::summary(input)?)),

@@ -285,7 +285,7 @@ fn group(input: &mut Input<'_>, pair: &KnownPair, last_time: &mut i64, most: usi
         return None;
     }
     let mut points = Vec::with_capacity(len);
-    let empty = Point { series: 0, flags: 0, time: 0, start: 0, value: pipeline::Value::NoRecordedValue };
+    let empty = Point { series: 0, flags: 0, time: 0, start: 0, value: pipeline::Value::NONE };
     if flags & RUN != 0 {
         let first = input.small()?;
         let end = first.checked_add(u32::try_from(len).ok()?)?;

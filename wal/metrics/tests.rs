@@ -72,10 +72,9 @@ fn value() -> impl Strategy<Value = Value> {
         Just(f64::from_bits(0x7ff0_0000_0000_0002)),
     ];
     let counts = proptest::collection::vec(any::<u64>(), 0..5);
-    prop_oneof![
+    let recorded = prop_oneof![
         8 => double.clone().prop_map(Value::Float),
         2 => prop_oneof![any::<i64>(), -5..5i64].prop_map(Value::Int),
-        1 => Just(Value::NoRecordedValue),
         1 => (count.clone(), proptest::option::of(double.clone()), counts.clone()).prop_map(|(count, sum, counts)| {
             let bounds = counts.iter().skip(1).map(|n| *n as f64).collect();
             Value::Histogram(Box::new(Histogram { count, sum, bounds, bucket_counts: counts.into(), ..Histogram::default() }))
@@ -93,7 +92,9 @@ fn value() -> impl Strategy<Value = Value> {
         1 => (count, double).prop_map(|(count, sum)| {
             Value::Summary(Box::new(Summary { count, sum, quantiles: [(0.5, sum)].into() }))
         }),
-    ]
+    ];
+    let held = proptest::option::of(recorded.clone()).prop_map(|held| Value::NoRecordedValue(held.map(Box::new)));
+    prop_oneof![12 => recorded, 1 => held]
 }
 
 fn exemplar(point: u32) -> Exemplar {

@@ -154,3 +154,87 @@ fn write_corpus() {
     save("long-record", &length);
     save("magic-only", &crate::record::MAGIC.repeat(100));
 }
+
+/// A record at the end that is cut off is counted by its header, if that is whole, for those who had not got it.
+#[test]
+fn what_a_torn_tail_held_is_counted_where_its_header_is_whole() {
+    let header = 56;
+    for (damage, lost) in [("payload", (1, 30)), ("cut", (1, 30)), ("two", (2, 50)), ("header", (0, 0))] {
+        let directory = scratch();
+        let log = Log::open(options(directory.path())).unwrap();
+        append(&log, &[1; 10]);
+        append(&log, &[2; 20]);
+        let end = append(&log, &[3; 30]);
+        // One destination has it already.
+        log.ack(1, end).unwrap();
+        drop(log);
+        let path = segment_files(directory.path()).remove(0);
+        let mut bytes = std::fs::read(&path).unwrap();
+        let len = bytes.len();
+        match damage {
+            "payload" => bytes[len - 1] ^= 1,
+            "cut" => bytes.truncate(len - 7),
+            "header" => bytes[len - 30 - header] ^= 1,
+            _ => {
+                bytes[len - 1] ^= 1;
+                bytes[len - 30 - header - 1] ^= 1;
+            }
+        }
+        std::fs::write(&path, bytes).unwrap();
+        for again in [false, true] {
+            let log = Log::open(options(directory.path())).unwrap();
+            let losses = [0, 1].map(|cursor| (log.losses(cursor).torn_records, log.losses(cursor).torn_samples));
+            let expected = if again { (0, 0) } else { lost };
+            assert_eq!(losses, [expected, (0, 0)], "{damage} {again}");
+            assert_eq!(log.torn_bytes() > 0, !again);
+            // It is lost, and no more than that.
+            assert_eq!(payloads(&mut log.reader(0)).len(), if damage == "two" { 1 } else { 2 });
+            assert_eq!(log.losses(0).corrupt_records, 0);
+        }
+        let log = Log::open(options(directory.path())).unwrap();
+        append(&log, &[4; 40]);
+        let read: Vec<usize> = payloads(&mut log.reader(0)).iter().map(Vec::len).collect();
+        assert_eq!(read.last(), Some(&40));
+        assert_eq!(payloads(&mut log.reader(1)).iter().map(Vec::len).collect::<Vec<_>>(), [40], "{damage}");
+        assert_eq!((log.losses(0).corrupt_records, log.losses(1).corrupt_records), (0, 0), "{damage}");
+    }
+}
+
+/// What waits for a destination that is gone is told, unless a new one gets it; also of names that are too long for a file.
+#[test]
+fn destinations_that_are_gone_are_told_with_what_waits_for_them() {
+    let long = "https://host.example/workspaces/".repeat(9);
+    let named = |names: &[&str], directory: &Path| Options {
+        cursors: names.iter().map(|name| (*name).to_owned()).collect(),
+        ..options(directory)
+    };
+    for gone in ["short", &long] {
+        let directory = scratch();
+        let log = Log::open(named(&["a", gone], directory.path())).unwrap();
+        let first = append(&log, &[1; 10]);
+        let end = append(&log, &[2; 20]);
+        log.ack(0, end).unwrap();
+        log.ack(1, first).unwrap();
+        drop(log);
+        let log = Log::open(named(&["a", "new"], directory.path())).unwrap();
+        assert_eq!(log.abandoned(), []);
+        assert_eq!((log.backlog(0).samples, log.backlog(1).samples), (0, 20), "{gone}");
+        drop(log);
+        let log = Log::open(named(&["a"], directory.path())).unwrap();
+        assert_eq!(log.abandoned(), [crate::Abandoned { name: "new".to_owned(), samples: 20 }]);
+        assert_eq!(log.backlog(0).samples, 0);
+        drop(log);
+        // It is told once.
+        assert_eq!(Log::open(named(&["a"], directory.path())).unwrap().abandoned(), []);
+    }
+    let directory = scratch();
+    let log = Log::open(named(&[&long], directory.path())).unwrap();
+    append(&log, &[1; 10]);
+    drop(log);
+    let log = Log::open(named(&[], directory.path())).unwrap();
+    let [only] = log.abandoned() else { panic!("{:?}", log.abandoned()) };
+    assert!(
+        only.samples == 10 && long.starts_with(only.name.trim_end_matches('…')) && only.name.len() > 60,
+        "{only:?}"
+    );
+}

@@ -73,6 +73,9 @@ struct Model {
     acked: [usize; 2],
     /// Losses that are to be counted since the log was opened.
     lost: [(u64, u64); 2],
+    /// Records, and their samples, that were cut off when the log was opened: no more are to be counted as torn. Whether each is,
+    /// depends on its header.
+    torn: [(u64, u64); 2],
     /// Records that a sync has covered.
     synced: usize,
 }
@@ -89,6 +92,7 @@ impl Model {
             next: [0; 2],
             acked: [0; 2],
             lost: [(0, 0); 2],
+            torn: [(0, 0); 2],
             synced: 0,
         };
         model.open();
@@ -100,6 +104,7 @@ impl Model {
     }
 
     fn close(&mut self) {
+        self.torn = [(0, 0); 2];
         self.readers.clear();
         self.log = None;
     }
@@ -205,8 +210,12 @@ impl Model {
     }
 
     fn forget_last(&mut self) {
-        self.records.pop();
+        let Some(cut) = self.records.pop() else { return };
         let len = self.records.len();
+        for (torn, _) in self.torn.iter_mut().zip(self.acked).filter(|(_, acked)| *acked <= len) {
+            torn.0 += 1;
+            torn.1 += cut.payload.len() as u64;
+        }
         self.acked = self.acked.map(|acked| acked.min(len));
         self.synced = self.synced.min(len);
     }
@@ -266,12 +275,17 @@ impl Model {
         let samples: usize = self.records.iter().map(|record| record.payload.len()).sum();
         assert_eq!(log.end().samples, samples as u64);
         for cursor in 0..2 {
+            let losses = log.losses(cursor);
+            let (records, samples) = self.torn[cursor];
+            assert!(losses.torn_records <= records && losses.torn_samples <= samples, "{losses:?} {:?}", self.torn);
             let expected = Losses {
+                torn_records: losses.torn_records,
+                torn_samples: losses.torn_samples,
                 corrupt_records: self.lost[cursor].0,
                 corrupt_samples: self.lost[cursor].1,
                 ..Losses::default()
             };
-            assert_eq!(log.losses(cursor), expected);
+            assert_eq!(losses, expected);
         }
     }
 }

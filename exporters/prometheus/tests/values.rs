@@ -34,9 +34,9 @@ fn newer_values_replace_older_ones_and_markers_end_a_series() {
             (0, 5, float(1.0)),
             (0, 4, float(2.0)),
             (0, 5, float(3.0)),
-            (0, 4, Value::NoRecordedValue),
-            (0, 6, Value::NoRecordedValue),
-            (0, 7, Value::NoRecordedValue),
+            (0, 4, Value::NONE),
+            (0, 6, Value::NONE),
+            (0, 7, Value::NONE),
             (0, 6, float(4.0)),
         ],
     );
@@ -54,7 +54,7 @@ fn a_marker_does_not_hide_the_points_behind_it() {
         ]
     };
     shop.take(&from, points(Value::Int(1)));
-    assert_eq!(shop.take(&from, points(Value::NoRecordedValue)).shown, 2);
+    assert_eq!(shop.take(&from, points(Value::NONE)).shown, 2);
     assert_eq!(samples(&shop.page(TEXT)), ["m{n=\"2\"} 2"]);
 }
 

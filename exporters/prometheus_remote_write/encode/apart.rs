@@ -2,10 +2,11 @@
 
 use super::super::labels::Untranslatable;
 use super::super::sample::{Timestamp, append_sample, append_sample_body, sent_value};
+use super::super::spread::{class_of, shard_of, turn_of};
 use super::super::translation::unsendable;
 use super::super::{v2, whole};
-use super::{Body, Contents, Encoder, shard_of};
-use pipeline::{Acks, Exemplar, Origin, Point, PointGroup, Series};
+use super::{Body, Contents, Encoder};
+use pipeline::{Acks, Exemplar, FamilyKind, Origin, Part, Point, PointGroup, Series};
 use prometheus::remote_write::protocol::ProtocolVersion;
 use prometheus::remote_write::wire::NativeHistogram;
 use prometheus::remote_write::wire::v1::{put_histogram, put_series};
@@ -19,6 +20,11 @@ enum Message<'a> {
     Native(&'a NativeHistogram, &'a [&'a Exemplar]),
 }
 
+/// Whether a series is a gauge to OTLP, which has unknown types as gauges.
+fn is_gauge(series: &Series) -> bool {
+    series.part == Part::Whole && matches!(series.family.kind, FamilyKind::Gauge | FamilyKind::Unknown)
+}
+
 impl Encoder {
     /// Appends one float sample; `start_ms` is when its series began to count.
     #[inline]
@@ -30,7 +36,6 @@ impl Encoder {
         time: &Timestamp,
         acks: &Acks,
     ) {
-        let at = shard_of(origin, series, self.active);
         let keeps_names = self.translation.keeps_names(origin.source);
         let labels = match self.tables.labels(origin, series, keeps_names) {
             Ok(labels) => labels,
@@ -42,6 +47,7 @@ impl Encoder {
         if labels.len() >= self.guard.wide && self.guard.refuses(&self.metrics, &labels) {
             return;
         }
+        let at = shard_of(class_of(labels.kin(), self.active), turn_of(origin, self.active), self.active);
         let Some(shard) = self.shards.get_mut(at) else { return };
         match &mut shard.body {
             Body::V1(body) => body.writer.write(|out| append_sample(out, &labels, value, time)),
@@ -75,6 +81,14 @@ impl Encoder {
         acks: &Acks,
         own: &[&Exemplar],
     ) {
+        let mut own = own;
+        // As the OpenTelemetry specification has it, and the Collector in this version.
+        if self.version == ProtocolVersion::V1 && is_gauge(series) && !self.translation.keeps_names(origin.source) {
+            if self.translation.send_exemplars {
+                self.metrics.dropped_exemplars("gauge", own.len() as u64);
+            }
+            own = &[];
+        }
         if !self.translation.send_exemplars || own.is_empty() {
             return self.sample(origin, series, (value, start_ms), time, acks);
         }
@@ -92,7 +106,6 @@ impl Encoder {
         contents: Contents,
         message: &Message<'_>,
     ) {
-        let at = shard_of(origin, series, self.active);
         let keeps_names = self.translation.keeps_names(origin.source);
         let labels = match self.tables.labels(origin, series, keeps_names) {
             Ok(labels) => labels,
@@ -103,6 +116,7 @@ impl Encoder {
         }
         let mut bytes = Vec::with_capacity(labels.len() + 64);
         labels.append_to(&mut bytes);
+        let at = shard_of(class_of(labels.kin(), self.active), turn_of(origin, self.active), self.active);
         let Some(shard) = self.shards.get_mut(at) else { return };
         match &mut shard.body {
             Body::V1(body) => body.writer.write(|out| {

@@ -14,11 +14,12 @@ use super::labels::LabelTables;
 use super::limits::Guard;
 use super::metrics::Metrics;
 use super::sample::{STALE, Timestamp, sent_value};
-use super::table::{Form, ReadyTable, Run};
+use super::spread::{self, shard_of, turn_of};
+use super::table::{Form, ReadyTable, Run, WireTable};
 use super::translation::Translation;
 use super::v2::{Start, SymbolTables};
 use super::whole;
-use pipeline::{Acks, Exemplar, MetricBatch, Origin, Point, PointGroup, Series, Value};
+use pipeline::{Acks, Exemplar, MetricBatch, Point, PointGroup, Value};
 use prometheus::remote_write::protocol::ProtocolVersion;
 pub(super) use request::{Contents, Limits, Request};
 use shard::{Body, BodyV1, Shard};
@@ -91,6 +92,7 @@ impl Encoder {
         if !Arc::ptr_eq(translation, &self.translation) {
             self.translation = Arc::clone(translation);
             self.tables = LabelTables::new(Arc::clone(translation));
+            self.tables.divide(self.active);
             self.infos = Infos::default();
         }
     }
@@ -147,11 +149,12 @@ impl Encoder {
     /// Spreads samples over `shards` from now on. What was encoded so far is sealed, and its generation
     /// ends, so that no series is in two shards at once.
     pub(super) fn spread_over(&mut self, shards: usize) {
-        if shards.max(1) == self.active {
+        if shards.clamp(1, spread::MOST) == self.active {
             return;
         }
         self.seal_all();
-        self.active = shards.max(1);
+        self.active = shards.clamp(1, spread::MOST);
+        self.tables.divide(self.active);
         self.generation += 1;
         let (version, mark) = (self.version, self.mark);
         self.shards.resize_with(self.active, || Shard::new(version, mark));
@@ -210,6 +213,7 @@ impl Encoder {
         let of = (&*group.table, &*table);
         let ready =
             references.is_none().then(|| self.tables.ready(of, &origin, keeps_names, time.sample_len())).flatten();
+        let turn = turn_of(&group.origin, self.active);
         let mut start = Start::default();
         let mut exemplars = in_order(&group.exemplars).into_iter().peekable();
         let mut next = 0;
@@ -217,9 +221,8 @@ impl Encoder {
             let index = next;
             if let Some(ready) = ready.as_deref() {
                 let end = exemplars.peek().map_or(group.points.len(), |exemplar| exemplar.point as usize);
-                let written = self.run(ready, &time, group.points.get(index..end).unwrap_or_default(), acks);
-                if written > 0 {
-                    next += written;
+                next += self.run((&table, ready), turn, &time, group.points.get(index..end).unwrap_or_default(), acks);
+                if next > index {
                     continue;
                 }
             }
@@ -238,7 +241,7 @@ impl Encoder {
             let value = match &point.value {
                 Value::Float(value) => *value,
                 Value::Int(value) => *value as f64,
-                Value::NoRecordedValue if entry.form() == Form::Steps || whole::is_flat(series) => STALE,
+                Value::NoRecordedValue(_) if entry.form() == Form::Steps || whole::is_flat(series) => STALE,
                 _ => {
                     self.whole(group, point, series, &time, acks, &of_point(index, &mut exemplars));
                     continue;
@@ -251,7 +254,7 @@ impl Encoder {
                 self.with_exemplars(&group.origin, series, (value, start_ms), &time, acks, &own);
                 continue;
             }
-            let at = shard_of(&group.origin, series, self.active);
+            let at = shard_of(entry.class(), turn, self.active);
             let Some(shard) = self.shards.get_mut(at) else { continue };
             match (&mut shard.body, &references) {
                 (Body::V1(body), _) => {
@@ -282,21 +285,31 @@ impl Encoder {
 
     /// Encodes the first of `points` as long as they are what nearly all are: see [`super::table::Trail::write_run`]. Says how many.
     #[inline]
-    fn run(&mut self, ready: &ReadyTable, time: &Timestamp, points: &[Point], acks: &Acks) -> usize {
-        // Neighbours are in the same shard where there is one.
-        let ([shard], true) = (self.shards.as_mut_slice(), time.nanos >= self.guard.oldest) else { return 0 };
+    fn run(
+        &mut self,
+        (table, ready): (&WireTable, &ReadyTable),
+        turn: usize,
+        time: &Timestamp,
+        points: &[Point],
+        acks: &Acks,
+    ) -> usize {
+        let Some((entry, points)) = table.of_a_class(points).filter(|_| time.nanos >= self.guard.oldest) else {
+            return 0;
+        };
+        let at = shard_of(entry.class(), turn, self.active);
+        let Some(shard) = self.shards.get_mut(at) else { return 0 };
         let Body::V1(body) = &mut shard.body else { return 0 };
         let room = self.limits.samples.saturating_sub(shard.contents.values() as usize);
         let points = points.get(..room).unwrap_or(points);
         let BodyV1 { writer, trail } = &mut **body;
         trail.enter(self.groups);
         let Limits { raw_bytes, packed_bytes, .. } = self.limits;
-        let written =
-            trail.write_run(writer, Run { ready, time, wide: self.guard.wide, raw_bytes, packed_bytes }, points);
+        let run = Run { ready, first: entry, time, wide: self.guard.wide, raw_bytes, packed_bytes };
+        let written = trail.write_run(writer, run, points);
         if written > 0 {
             shard.took_samples(written, time, acks);
             if shard.full(self.limits) {
-                self.seal(0);
+                self.seal(at);
             }
         }
         written
@@ -325,19 +338,6 @@ impl Encoder {
             }
         }
     }
-}
-
-/// The shard of a series: a function of its identity alone.
-#[inline]
-fn shard_of(origin: &Origin, series: &Series, shards: usize) -> usize {
-    if shards == 1 {
-        return 0;
-    }
-    place_of(origin.hash() ^ series.hash().rotate_left(32), shards)
-}
-
-fn place_of(hash: u64, shards: usize) -> usize {
-    ((u128::from(hash.wrapping_mul(0x9e37_79b9_7f4a_7c15)) * shards as u128) >> 64) as usize
 }
 
 /// Exemplars in the order of their points.

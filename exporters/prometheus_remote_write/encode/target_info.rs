@@ -3,7 +3,7 @@
 use super::super::sample::Timestamp;
 use super::super::translation::Translation;
 use super::Encoder;
-use pipeline::{MetricBatch, Origin, Series, Slot, Value};
+use pipeline::{MetricBatch, Origin, Series, Slot};
 use std::sync::Arc;
 
 /// What is known of origins' `target_info`, by the slot of the origin.
@@ -45,7 +45,7 @@ impl Encoder {
         }
         let oldest = self.guard.oldest;
         for group in batch.groups() {
-            let alive = group.points.iter().filter(|point| point.value != Value::NoRecordedValue);
+            let alive = group.points.iter().filter(|point| point.value.is_recorded());
             let Some(newest) = alive.map(|point| point.time).max() else { continue };
             let Some(info) = self.infos.of(&group.origin, &self.translation) else { continue };
             // Several groups of one origin, or one scrape split over two batches, make one sample.

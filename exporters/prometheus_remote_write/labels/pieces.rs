@@ -12,6 +12,8 @@ pub(crate) struct Pieces<'a> {
     pub(super) origin: &'a [u8],
     pub(super) ends: &'a [u32],
     pub(super) runs: &'a [(u16, u8)],
+    /// What decides about the shard of the series.
+    pub(super) kin: u64,
 }
 
 /// How own labels and those of the origin interleave: up to which byte the former come next, and up to which label the latter
@@ -23,6 +25,12 @@ impl<'a> Pieces<'a> {
     /// if the labels were worked out for this pair.
     pub(crate) fn parts(&self) -> Option<(Slot, &'a [u8], &'a [u8], &'a Runs)> {
         Some((self.of?, self.origin, self.series, self.runs))
+    }
+
+    /// What decides about the shard of the series ([`super::super::spread::kin_of`]).
+    #[inline]
+    pub(crate) fn kin(&self) -> u64 {
+        self.kin
     }
 
     /// Length of all labels in wire form.

@@ -45,6 +45,8 @@ struct State {
     entries: VecDeque<Entry>,
     at_hand: usize,
     kept: usize,
+    /// Samples so far.
+    arrived: u64,
     closed: bool,
 }
 
@@ -68,6 +70,7 @@ impl Inbox {
     pub(super) fn logged(&self, from: Position, to: Position, batches: &[MetricBatch]) {
         let mut state = self.state.lock();
         let points: usize = batches.iter().map(MetricBatch::len).sum();
+        state.arrived += to.samples.saturating_sub(from.samples);
         let keep = state.at_hand < AT_HAND && state.entries.len() < ENTRIES;
         match state.entries.back_mut() {
             Some(Entry::Logged { to: last, batches: at_hand, .. }) if !keep && at_hand.is_empty() => *last = to,
@@ -95,6 +98,7 @@ impl Inbox {
     pub(super) fn keep(&self, batch: MetricBatch) {
         let mut state = self.state.lock();
         state.kept += batch.len();
+        state.arrived += batch.len() as u64;
         state.entries.push_back(Entry::Kept(batch));
         drop(state);
         self.changed.notify_one();
@@ -124,6 +128,11 @@ impl Inbox {
     /// Waits until there may be something to take. For one task.
     pub(super) async fn changed(&self) {
         self.changed.notified().await;
+    }
+
+    /// Samples that came so far.
+    pub(super) fn arrived(&self) -> u64 {
+        self.state.lock().arrived
     }
 
     /// Points that only memory has.

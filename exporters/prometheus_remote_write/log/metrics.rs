@@ -7,7 +7,7 @@ use parking_lot::Mutex;
 use pipeline::telemetry::{Counter, Distribution, Gauge, Telemetry};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
-use wal::{Log, Losses, Position};
+use wal::{Abandoned, Log, Losses, Position};
 
 /// Of the log as a whole.
 pub(super) struct LogMetrics {
@@ -55,8 +55,12 @@ impl LogMetrics {
         self.fallback.set(f64::from(u8::from(now)));
     }
 
-    pub(super) fn opened(&self, log: &Log) {
+    /// Counts what was found when the log was opened.
+    pub(super) fn opened(&self, log: &Log, telemetry: &Telemetry, exporter: &str) {
         self.torn.add(log.torn_bytes());
+        for Abandoned { name, samples } in log.abandoned() {
+            Metrics::abandoned(telemetry, exporter, name, *samples);
+        }
     }
 
     fn publish(&self, log: &Log) {
@@ -137,6 +141,7 @@ impl Lag {
         let mut told = self.told.lock();
         let of = [
             ("wal_corrupt", losses.corrupt_samples, told.corrupt_samples),
+            ("wal_torn", losses.torn_samples, told.torn_samples),
             ("wal_max_bytes", losses.size_samples, told.size_samples),
             ("wal_max_age", losses.age_samples, told.age_samples),
         ];

@@ -106,7 +106,7 @@ impl LogQueue {
         };
         context.shared.provide(context.id.clone(), here);
         let metrics = Arc::new(LogMetrics::new(&context.telemetry, &context.id.to_string()));
-        metrics.opened(&log);
+        metrics.opened(&log, &context.telemetry, &context.id.to_string());
         for (cursor, (name, _)) in destinations.iter().enumerate() {
             let backlog = log.backlog(cursor);
             if backlog.samples > 0 {

@@ -1,6 +1,7 @@
 //! What one destination of a log sends: what it has not had, in order, from the disk or as it is at hand.
 
 use super::super::account::{Account, Entry as Begun, Mark};
+use super::super::shards::Logged;
 use super::inbox::{Entry, Inbox, Taken};
 use pipeline::stop::Stop;
 use pipeline::{AckOutcome, MetricBatch};
@@ -58,6 +59,12 @@ impl LogSource {
     /// Whether the log held something for the destination when this began.
     pub(in super::super) fn replays(&self) -> bool {
         self.replays
+    }
+
+    /// What came for the destination, and what of it waits.
+    pub(in super::super) fn logged(&self) -> Logged {
+        let waiting = self.log.backlog(self.cursor).samples.saturating_add(self.inbox.kept() as u64);
+        Logged { arrived: self.inbox.arrived(), waiting }
     }
 
     /// Keeps account of what is sent.

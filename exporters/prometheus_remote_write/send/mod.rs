@@ -5,7 +5,9 @@
 //! become too old. None of that costs anything before.
 
 mod attempt;
+mod budget;
 mod course;
+mod culprits;
 mod parts;
 mod size;
 mod version;
@@ -17,8 +19,10 @@ use super::metrics::Metrics;
 use super::shards::Waiting;
 pub(super) use attempt::headers;
 use attempt::{Attempt, Refusal};
+pub(super) use budget::Patience;
 use bytes::Bytes;
 use course::{Course, Failure};
+pub(super) use culprits::Culprits;
 use http::{HeaderMap, HeaderValue};
 use net::auth::ClientAuth;
 use net::client::{HttpClient, Request as HttpRequest};
@@ -48,6 +52,10 @@ pub(super) struct Sender {
     pub(super) spoken: Spoken,
     /// What it has said about sizes.
     pub(super) size: Size,
+    /// Whether it accepts anything.
+    pub(super) patience: Patience,
+    /// Which series it was found to mind.
+    pub(super) culprits: Culprits,
     /// Whether names are to be escaped for version 1.0.
     pub(super) escape_names: bool,
 }
@@ -110,6 +118,7 @@ impl Sender {
             let (why, retry_after, of_identity) = match self.attempt(&http, version, contents).await {
                 Attempt::Accepted(written) => {
                     course.answered(self);
+                    self.patience.accepted();
                     self.accepted(contents, written, body.len());
                     return Shipped::Accepted;
                 }

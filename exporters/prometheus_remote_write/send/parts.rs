@@ -2,11 +2,13 @@
 //!
 //! Parts are cut in two until they are accepted, from the first to the last, so that what belongs to one series stays in
 //! order. A request that is too large is cut so down to one series if need be. One with something wrong in it is cut until the
-//! culprits stand alone, within a budget: a store that refuses everything must not be asked ten thousand times. Once a sample
-//! was refused, later ones of its series most likely will be too, so they are set aside and sent last: what the store minds of one
-//! series does not use up the budget of the others.
+//! culprits stand alone, within a budget ([`super::budget`]): a store that refuses everything must not be asked ten thousand times. Once a sample
+//! was refused, later ones of its series most likely will be too, so they are set aside and sent last, and in later requests all of
+//! that series ([`super::culprits`]): what the store minds of one series does not use up the budget of the others.
 
 use super::super::encode::{Contents, Request};
+use super::budget::Budget;
+use super::culprits::Known;
 use super::{Course, Refusal, Sender, Shipped};
 use bytes::Bytes;
 use pipeline::AckOutcome;
@@ -15,14 +17,6 @@ use prometheus::remote_write::snappy::{MAX_RAW_LEN, decode_block};
 use prometheus::remote_write::wire::TimeSeries;
 use prometheus::remote_write::{Batch, Names, SnappyBlockWriter};
 use std::ops::Range;
-
-/// How many times a part of one request may be refused for what is in it before no more is cut: enough to find seven
-/// culprits among ten thousand samples, each of which takes the logarithm of that.
-const BUDGET: u32 = 100;
-
-/// How many refusals in a row, without anything accepted in between, mean that the store refuses everything: more than it takes
-/// to get from a full request to one series and the next.
-const IN_A_ROW: u32 = 32;
 
 /// How many culprits of one refusal are named in the log.
 const NAMED: usize = 5;
@@ -37,9 +31,7 @@ struct Parts<'a> {
     names: Names,
     /// What is still to be sent, the first at the end.
     todo: Vec<Range<usize>>,
-    /// Refusals that may still be followed by a cut.
-    budget: u32,
-    in_a_row: u32,
+    budget: Budget,
     /// From this place on stand series of which a sample was refused.
     aside: usize,
     outcome: AckOutcome,
@@ -61,18 +53,38 @@ impl Parts<'_> {
 
     /// Cuts a part that was refused in two, if that promises anything.
     fn cut(&mut self, range: &Range<usize>, refusal: &Refusal) -> bool {
-        let too_large = refusal.status.as_u16() == 413;
-        self.in_a_row += 1;
-        if range.len() < 2 || self.in_a_row > IN_A_ROW || !refusal.is_of_a_part() || (!too_large && self.budget == 0) {
+        let may_cut = match refusal.status.as_u16() {
+            413 => self.budget.may_halve(range.len()),
+            _ => refusal.is_of_a_part() && self.budget.may_search(range.len()),
+        };
+        if !may_cut {
             return false;
-        }
-        if !too_large {
-            self.budget -= 1;
         }
         let middle = range.start + range.len() / 2;
         self.todo.push(middle..range.end);
         self.todo.push(range.start..middle);
         true
+    }
+
+    /// Puts the series that are `known` to be refused behind all others; false if there are none, or no others.
+    fn put_last(&mut self, known: &Known) -> bool {
+        let (end, len) = (self.batch.series.len(), self.batch.len());
+        let count = self.batch.series.iter().filter(|series| known.has(&series.labels)).count();
+        if count == 0 || count == end {
+            return false;
+        }
+        self.batch.series.sort_by_cached_key(|series| known.has(&series.labels));
+        self.aside = end - count;
+        // Metadata stands behind all series.
+        self.todo = vec![self.aside..end, end..len, 0..self.aside];
+        self.todo.retain(|range| !range.is_empty());
+        true
+    }
+
+    /// Those that were set aside and are in this part.
+    fn set_aside_in(&self, range: &Range<usize>) -> &[TimeSeries<'_>] {
+        let end = range.end.min(self.batch.series.len());
+        self.batch.series.get(range.start.max(self.aside).min(end)..end).unwrap_or(&[])
     }
 
     /// Moves what is still to be sent of the series at `culprit`, which was refused, behind everything else.
@@ -140,16 +152,20 @@ impl Sender {
         self.metrics.taken_apart();
         let all = 0..batch.len();
         let mut parts = Parts {
+            budget: self.patience.budget(all.len()),
             batch,
             version: request.version,
             names: Names::AsTheyAre,
             todo: vec![all],
-            budget: BUDGET,
-            in_a_row: 0,
             aside: usize::MAX,
             outcome: AckOutcome::Delivered,
         };
+        let of_content = matches!(&first, Shipped::Refused(refusal) if refusal.status.as_u16() != 413);
         let mut known = Some((first, request.body.len()));
+        if of_content && self.culprits.known().is_some_and(|culprits| parts.put_last(&culprits)) {
+            // It is not what was refused any more.
+            known = None;
+        }
         while let Some(range) = parts.todo.pop() {
             let (shipped, bytes) = match known.take() {
                 Some(known) => known,
@@ -161,6 +177,9 @@ impl Sender {
             if !self.react(course, &mut parts, range, shipped, bytes) {
                 break;
             }
+        }
+        if parts.outcome == AckOutcome::Rejected && !parts.budget.has_accepted() {
+            self.patience.refused_all();
         }
         parts.outcome
     }
@@ -191,7 +210,10 @@ impl Sender {
         bytes: usize,
     ) -> bool {
         match shipped {
-            Shipped::Accepted => parts.in_a_row = 0,
+            Shipped::Accepted => {
+                parts.budget.accepted();
+                parts.set_aside_in(&range).iter().for_each(|series| self.culprits.forget(&series.labels));
+            }
             Shipped::Unsupported(why) => {
                 if self.spoken.fall_back() {
                     tracing::warn!(
@@ -237,6 +259,9 @@ impl Sender {
                     self.refused(&refusal, &contents, parts.batch.series.get(range.clone()).unwrap_or(&[]));
                     parts.worsen(AckOutcome::Rejected);
                     if range.len() == 1 && refusal.status.as_u16() != 413 {
+                        if let Some(series) = parts.batch.series.get(range.start) {
+                            self.culprits.note(&series.labels);
+                        }
                         parts.set_aside(range.start);
                     }
                 }

@@ -1,4 +1,7 @@
 //! How many shards are needed, by Prometheus' calculation.
+//!
+//! Prometheus takes what waits for what has come in the time by which the newest sample that was sent is behind. So it is here
+//! without a log; a log knows it to the sample.
 
 use super::super::encode::Contents;
 use super::Progress;
@@ -42,22 +45,43 @@ pub(crate) struct Rates {
     pub(crate) busy: f64,
 }
 
-/// The number of shards that deliver what comes, and `delay` seconds of backlog within the target age.
+/// What waits.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(crate) struct Behind {
+    /// Samples.
+    pub(crate) samples: f64,
+    /// How long it takes to deliver them, or how much older they are than what comes.
+    pub(crate) seconds: f64,
+}
+
+/// What a log knows of the samples of one destination.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Logged {
+    /// Samples that came since the start.
+    pub(crate) arrived: u64,
+    /// Samples that are not delivered, those under way among them.
+    pub(crate) waiting: u64,
+}
+
+/// The number of shards that deliver what comes, and `delay` seconds of it within the target age.
 pub(crate) fn desired_shards(now: usize, rates: &Rates, delay: f64, range: &ShardRange) -> usize {
+    let behind = Behind { samples: delay * rates.incoming * rates.kept(), seconds: delay };
+    shards_for(now, rates, behind, range)
+}
+
+/// The number of shards that deliver what comes, and what waits within the target age.
+pub(crate) fn shards_for(now: usize, rates: &Rates, behind: Behind, range: &ShardRange) -> usize {
     if rates.outgoing <= 0.0 {
         return now;
     }
-    let kept = rates.outgoing / (rates.outgoing + rates.dropped);
-    let coming = rates.incoming * kept;
-    let backlog = delay * coming;
-    let catch_up = backlog / range.target_age.as_secs_f64().max(1.0);
-    let desired = (rates.busy / rates.outgoing * (coming + catch_up)).ceil();
+    let catch_up = behind.samples / range.target_age.as_secs_f64().max(1.0);
+    let desired = (rates.busy / rates.outgoing * (rates.incoming * rates.kept() + catch_up)).ceil();
     let tolerated = now as f64 * (1.0 - TOLERANCE)..=now as f64 * (1.0 + TOLERANCE);
     if tolerated.contains(&desired) {
         return now;
     }
     let desired = desired as usize;
-    if desired < now && delay > BEHIND {
+    if desired < now && behind.seconds > BEHIND {
         return now;
     }
     desired.clamp(range.min, range.max.max(range.min))
@@ -96,16 +120,23 @@ impl Adaptation {
         std::mem::take(&mut self.news)
     }
 
-    /// The number of shards to go over to, if it is time to look and the `active` ones are not right.
-    pub(crate) fn due(&mut self, active: usize, progress: &Progress) -> Option<usize> {
+    /// The number of shards to go over to, if it is time to look and the `active` ones are not right. A destination of a log
+    /// is told by `logged` what that has for it: queues in memory hold a few seconds of a backlog of hours.
+    pub(crate) fn due(
+        &mut self,
+        active: usize,
+        progress: &Progress,
+        logged: impl FnOnce() -> Option<Logged>,
+    ) -> Option<usize> {
         let elapsed = self.looked.elapsed();
         if elapsed < LOOK_EVERY {
             return None;
         }
         self.looked = Instant::now();
         self.news = true;
+        let logged = logged();
         let totals = Totals {
-            incoming: progress.incoming.load(Ordering::Relaxed),
+            incoming: logged.map_or_else(|| progress.incoming.load(Ordering::Relaxed), |logged| logged.arrived),
             outgoing: progress.outgoing.load(Ordering::Relaxed),
             busy: progress.busy_micros.load(Ordering::Relaxed),
         };
@@ -126,7 +157,13 @@ impl Adaptation {
         if latest.outgoing == 0.0 || progress.is_retrying() {
             return None;
         }
-        let mut wanted = desired_shards(active, &rates, progress.delay_seconds(), &self.range);
+        let mut wanted = match logged {
+            Some(Logged { waiting, .. }) => {
+                let samples = waiting as f64;
+                shards_for(active, &rates, Behind { samples, seconds: samples / rates.outgoing }, &self.range)
+            }
+            None => desired_shards(active, &rates, progress.delay_seconds(), &self.range),
+        };
         // Full queues hold back what comes, so that its rate says nothing; that they are full does.
         if progress.waiting() > 2 * active && wanted <= active {
             wanted = (active * 2).min(self.range.max);
@@ -136,6 +173,11 @@ impl Adaptation {
 }
 
 impl Rates {
+    /// Which part of what came is delivered.
+    fn kept(&self) -> f64 {
+        if self.outgoing > 0.0 { self.outgoing / (self.outgoing + self.dropped) } else { 0.0 }
+    }
+
     fn towards(&self, latest: &Self) -> Self {
         let mix = |old: f64, new: f64| old + WEIGHT * (new - old);
         Self {

@@ -9,9 +9,9 @@
 
 mod desired;
 
-pub(super) use desired::{Adaptation, ShardRange};
+pub(super) use desired::{Adaptation, Logged, ShardRange};
 #[cfg(test)]
-pub(super) use desired::{Rates, desired_shards};
+pub(super) use desired::{Behind, Rates, desired_shards, shards_for};
 
 use super::account::Account;
 use super::encode::Request;

@@ -23,8 +23,10 @@ pub(crate) struct TableKey {
 ///
 /// Tables come and go with the pages of targets. When one line of a page is new, its table is new, and nearly all of its
 /// series are known from the one before: their labels are copied from there instead of being translated again.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct WireTables {
+    /// Of how many classes the series of tables that are asked for are.
+    classes: usize,
     by_key: HashMap<TableKey, Arc<WireTable>>,
     /// By lengths of the origin's labels; `None` for those that were met once.
     ready: HashMap<(TableKey, u32), Option<Arc<ReadyTable>>>,
@@ -53,11 +55,33 @@ const FEW: usize = 16;
 const SHAPES: usize = 4;
 const MORE_SHAPES: usize = 256;
 
+impl Default for WireTables {
+    fn default() -> Self {
+        Self {
+            classes: 1,
+            by_key: HashMap::new(),
+            ready: HashMap::new(),
+            scratch: SnappyBlockWriter::default(),
+            homes: Vec::new(),
+            matcher: None,
+            added: 0,
+        }
+    }
+}
+
 impl WireTables {
+    /// Series are of so many classes from now on. Tables are made anew as they are asked for, from the labels that they have.
+    pub(crate) fn divide(&mut self, classes: usize) {
+        if self.classes != classes {
+            self.classes = classes;
+            self.ready.clear();
+        }
+    }
+
     /// The wire form under this key.
     #[inline]
     pub(crate) fn get(&self, key: &TableKey) -> Option<Arc<WireTable>> {
-        self.by_key.get(key).cloned()
+        self.by_key.get(key).filter(|table| table.classes == self.classes).cloned()
     }
 
     /// Series in all of them.
@@ -74,14 +98,15 @@ impl WireTables {
         translate: impl Fn(&Series, &mut Vec<u8>) -> Result<(), Untranslatable>,
     ) -> Arc<WireTable> {
         let mut matcher = self.matcher.take().unwrap_or_default();
-        let wire =
-            WireTable::new(table, origin, &mut matcher, |series, out| match self.known(series, key.keeps_names) {
+        let wire = WireTable::new(table, origin, self.classes, &mut matcher, |series, out| {
+            match self.known(series, key.keeps_names) {
                 Some(labels) => {
                     out.extend_from_slice(labels);
                     Ok(())
                 }
                 None => translate(series, out),
-            });
+            }
+        });
         self.matcher = Some(matcher);
         let wire = Arc::new(wire);
         self.settle(key, table);

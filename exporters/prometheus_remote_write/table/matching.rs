@@ -35,7 +35,7 @@ pub(super) struct Matcher {
     known: Vec<Known>,
     /// Label sets so far, those of other tables among them.
     count: usize,
-    /// The first of this table: those before it stand in another text.
+    /// The first of this table and class: those before it stand in another text, or go to another shard.
     first: usize,
     /// By hash: number of the label set plus one, and position in the text.
     places: Vec<(u32, u32)>,
@@ -87,26 +87,31 @@ impl Matcher {
             *self = Self::default();
         }
         self.steps.clear();
+        self.part();
+    }
+
+    /// Label sets so far are not repeated from now on.
+    pub(super) fn part(&mut self) {
         self.first = self.count;
     }
 
-    /// Appends the steps of the label set that is the last of `text`, from `start` on, with the origin's labels at `cuts`.
-    pub(super) fn add(&mut self, text: &[u8], start: usize, cuts: &[(u16, u8)]) {
+    /// Appends the steps of the label set that stands in `text` from `start` to `end`, with the origin's labels at `cuts`.
+    pub(super) fn add(&mut self, text: &[u8], (start, end): (usize, usize), cuts: &[(u16, u8)]) {
         let at = self.count % REACH;
         if let Some(known) = self.known.get_mut(at) {
             known.start = start;
-            known.end = text.len();
+            known.end = end;
             known.cuts.clear();
             known.cuts.extend_from_slice(cuts);
         }
         let (mut from, mut first) = (start, 0);
         for (cut, through) in cuts {
-            let end = start + usize::from(*cut);
-            self.own(text, from, end);
+            let cut = start + usize::from(*cut);
+            self.own(text, from, cut);
             self.origin(first, *through);
-            (from, first) = (end, *through);
+            (from, first) = (cut, *through);
         }
-        self.own(text, from, text.len());
+        self.own(text, from, end);
         self.count += 1;
     }
 

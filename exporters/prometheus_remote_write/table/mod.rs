@@ -4,6 +4,9 @@
 //! in that order: the encoded labels, one series after the other, and for each what of it already stands
 //! in one of the series sent just before ([`matching`]). A label set is then written as a few references and
 //! the bytes that are new ([`Trail`]): nothing is looked up, hashed or searched for a sample.
+//!
+//! Series are spread over shards, by classes ([`super::spread`]). What is sent just before a series are the series before it that
+//! are of its class, so there are as many sequences as classes, each of which refers to itself only.
 
 mod known;
 mod matching;
@@ -17,8 +20,9 @@ pub(super) use run::Run;
 pub(super) use trail::Trail;
 
 use super::labels::{Untranslatable, WireOrigin, cut_points};
-use matching::Matcher;
-use pipeline::{Series, SeriesTable};
+use super::spread::{class_of, kin_of};
+use matching::{Matcher, REACH};
+use pipeline::{Point, Series, SeriesTable};
 use std::sync::{Arc, Weak};
 
 /// The series of one table, for origins whose labels have the same names.
@@ -29,6 +33,8 @@ pub(super) struct WireTable {
     /// Labels of all series, in wire form, without those of the origin.
     text: Box<[u8]>,
     steps: Box<[Step]>,
+    /// Of how many classes its series are.
+    classes: usize,
 }
 
 /// One series.
@@ -38,8 +44,11 @@ pub(super) struct Entry {
     text: u32,
     /// Where its steps begin.
     steps: u32,
+    /// How many series of its class are before it.
+    place: u32,
     len: u16,
     steps_len: u8,
+    class: u8,
     form: Form,
 }
 
@@ -64,7 +73,7 @@ pub(super) enum Step {
     },
     /// The next bytes of the series' own labels, which also stand in a series before it.
     Copy {
-        /// How many places before it.
+        /// How many places before it, in its class.
         back: u8,
         /// Number of the origin's labels before them there.
         labels: u8,
@@ -86,20 +95,27 @@ pub(super) enum Step {
     },
 }
 
+/// Where a label set stands in the text, and where its cuts are.
+struct Stand {
+    text: (usize, usize),
+    cuts: (usize, usize),
+    apart: bool,
+}
+
 impl WireTable {
-    /// The wire form of `table` at origins like `origin`; `labels` appends the encoded labels of a series.
+    /// The wire form of `table`, whose series are of so many classes, at origins like `origin`; `labels` appends the encoded
+    /// labels of a series.
     fn new(
         table: &Arc<SeriesTable>,
         origin: &WireOrigin,
+        classes: usize,
         matcher: &mut Matcher,
         mut labels: impl FnMut(&Arc<Series>, &mut Vec<u8>) -> Result<(), Untranslatable>,
     ) -> Self {
-        let mut text = Vec::new();
-        let mut entries = Vec::with_capacity(table.len());
-        matcher.begin();
-        let mut cuts = Vec::new();
+        let (mut text, mut all_cuts, mut cuts) = (Vec::new(), Vec::new(), Vec::new());
+        let mut stands = Vec::with_capacity(table.len());
         for series in table.as_slice() {
-            let (start, steps) = (text.len(), matcher.steps.len());
+            let start = text.len();
             cuts.clear();
             let apart = labels(series, &mut text).is_err()
                 || text.len() - start > usize::from(u16::MAX)
@@ -109,27 +125,47 @@ impl WireTable {
                 text.truncate(start);
                 cuts.clear();
             }
-            matcher.add(&text, start, &cuts);
-            let steps_len = u8::try_from(matcher.steps.len() - steps);
-            let form = match steps_len {
-                _ if apart => Form::Apart,
-                Err(_) => Form::Apart,
-                Ok(_) if super::whole::is_flat(series) => Form::Steps,
-                Ok(_) => Form::Whole,
-            };
-            entries.push(Entry {
-                text: start as u32,
-                steps: steps as u32,
-                len: (text.len() - start) as u16,
-                steps_len: steps_len.unwrap_or(0),
-                form,
-            });
+            let cuts_at = all_cuts.len();
+            all_cuts.extend_from_slice(&cuts);
+            stands.push(Stand { text: (start, text.len()), cuts: (cuts_at, all_cuts.len()), apart });
+        }
+        let mut entries: Vec<Entry> = (table.as_slice().iter().zip(&stands))
+            .map(|(series, stand)| Entry {
+                text: stand.text.0 as u32,
+                steps: 0,
+                place: 0,
+                len: (stand.text.1 - stand.text.0) as u16,
+                steps_len: 0,
+                class: if classes < 2 { 0 } else { class_of(kin_of(series), classes) },
+                form: match stand.apart {
+                    true => Form::Apart,
+                    false if super::whole::is_flat(series) => Form::Steps,
+                    false => Form::Whole,
+                },
+            })
+            .collect();
+        matcher.begin();
+        for members in by_class(&entries, classes) {
+            matcher.part();
+            for (place, index) in members.iter().enumerate() {
+                let (Some(entry), Some(stand)) = (entries.get_mut(*index as usize), stands.get(*index as usize)) else {
+                    continue;
+                };
+                let steps = matcher.steps.len();
+                matcher.add(&text, stand.text, all_cuts.get(stand.cuts.0..stand.cuts.1).unwrap_or(&[]));
+                (entry.steps, entry.place) = (steps as u32, place as u32);
+                match u8::try_from(matcher.steps.len() - steps) {
+                    Ok(len) => entry.steps_len = len,
+                    Err(_) => entry.form = Form::Apart,
+                }
+            }
         }
         Self {
             of: Arc::downgrade(table),
             entries: entries.into(),
             text: text.into(),
             steps: matcher.steps.as_slice().into(),
+            classes,
         }
     }
 
@@ -147,6 +183,19 @@ impl WireTable {
     #[inline]
     pub(super) fn entry(&self, index: u32) -> Option<&Entry> {
         self.entries.get(index as usize)
+    }
+
+    /// Those of `points` that come before one of another class, some dozens at most where there are several, and the series of
+    /// the first.
+    #[inline]
+    pub(super) fn of_a_class<'a>(&self, points: &'a [Point]) -> Option<(&Entry, &'a [Point])> {
+        let first = self.entry(points.first()?.series)?;
+        if self.classes < 2 {
+            return Some((first, points));
+        }
+        let is_of = |point: &&Point| self.entry(point.series).is_some_and(|entry| entry.class == first.class);
+        let number = points.iter().take(REACH).take_while(is_of).count();
+        Some((first, points.get(..number)?))
     }
 
     /// The encoded labels of the series at `index`, unless it stands apart.
@@ -174,11 +223,28 @@ impl Entry {
         self.form
     }
 
+    /// Its class, which decides about its shard.
+    #[inline]
+    pub(super) fn class(&self) -> u8 {
+        self.class
+    }
+
     /// Length of its own labels in wire form.
     #[inline]
     pub(super) fn len(&self) -> usize {
         usize::from(self.len)
     }
+}
+
+/// The indices of each class, in the order of the table.
+fn by_class(entries: &[Entry], classes: usize) -> Vec<Vec<u32>> {
+    let mut members = vec![Vec::new(); classes.max(1)];
+    for (index, entry) in entries.iter().enumerate() {
+        if let Some(members) = members.get_mut(usize::from(entry.class)) {
+            members.push(index as u32);
+        }
+    }
+    members
 }
 
 #[cfg(test)]

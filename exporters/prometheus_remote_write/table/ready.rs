@@ -2,12 +2,12 @@
 //!
 //! The references of a label set are distances to the label sets before it. They depend on how long those are, and so are the
 //! same in each scrape, and for all origins whose labels have the same lengths. They are worked out when a table comes
-//! for the second time, and from then on a label set is written by copying a dozen bytes: as long as the series before it
-//! have been written too, one after the other, which they are in steady state.
+//! for the second time, and from then on a label set is written by copying a dozen bytes: as long as the series before it,
+//! of its class, have been written too, one after the other, which they are in steady state.
 
 use super::super::labels::WireOrigin;
 use super::super::sample::series_head;
-use super::{Form, Step, WireTable};
+use super::{Entry, Form, Step, WireTable};
 use prometheus::remote_write::SnappyBlockWriter;
 use prometheus::remote_write::snappy::{PADDING, Prepared, Preparing};
 
@@ -26,7 +26,7 @@ pub(crate) struct ReadyTable {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Ready {
     pub(super) elements: Prepared,
-    /// How many of the series just before it must have been written.
+    /// How many of the series just before it in its class must have been written.
     pub(super) reach: u8,
     /// Bytes of tag and length.
     pub(super) head_len: u8,
@@ -53,20 +53,21 @@ impl ReadyTable {
         sample_len: usize,
         scratch: &mut SnappyBlockWriter,
     ) -> Self {
-        let mut places: Vec<Place> = Vec::with_capacity(table.len());
+        // There is an imaginary block for each class.
+        let mut classes: Vec<(Vec<Place>, usize)> = vec![(Vec::new(), FIRST); table.classes.max(1)];
         let mut bytes = Vec::new();
         let mut entries = Vec::with_capacity(table.len());
-        let mut position = FIRST;
-        for (index, entry) in table.entries.iter().enumerate() {
+        for entry in &table.entries {
+            let Some((places, position)) = classes.get_mut(usize::from(entry.class)) else { continue };
             let len = entry.len() + origin.len() + sample_len;
             let (_, head_len) = series_head(len);
-            let place = Place { head: position, labels: position + head_len, len };
+            let place = Place { head: *position, labels: *position + head_len, len };
             places.push(place);
-            position = place.labels + len;
+            *position = place.labels + len;
             entries.push(if entry.form() == Form::Apart {
                 None
             } else {
-                ready(table, origin, index, &places, &mut bytes, scratch)
+                ready(table, origin, entry, places, &mut bytes, scratch)
             });
         }
         bytes.extend_from_slice(&PADDING);
@@ -111,16 +112,16 @@ impl ReadyTable {
     }
 }
 
-/// The elements of the series at `index`, the last of `places`.
+/// The elements of `entry`, which is the last of `places`, those of its class.
 fn ready(
     table: &WireTable,
     origin: &WireOrigin,
-    index: usize,
+    entry: &Entry,
     places: &[Place],
     bytes: &mut Vec<u8>,
     scratch: &mut SnappyBlockWriter,
 ) -> Option<Ready> {
-    let entry = table.entries.get(index)?;
+    let index = entry.place as usize;
     let (place, before) = (places.get(index)?, places.get(index.checked_sub(1)?)?);
     let labels_at = |back: u8| places.get(index.checked_sub(usize::from(back))?).map(|place| place.labels);
     let mut text = table.text_of(entry)?;

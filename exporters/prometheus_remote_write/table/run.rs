@@ -4,8 +4,8 @@
 //! so that all of it stays in the processor's registers; whatever is different in any way is left to [`Trail::write`].
 
 use super::super::sample::{Timestamp, sent_value};
-use super::ReadyTable;
 use super::trail::{Mark, Sent, TIME_AT, Trail, put_value};
+use super::{Entry, ReadyTable};
 use pipeline::{Point, Value};
 use prometheus::remote_write::SnappyBlockWriter;
 
@@ -14,6 +14,8 @@ use prometheus::remote_write::SnappyBlockWriter;
 pub(crate) struct Run<'a> {
     /// Their label sets.
     pub(crate) ready: &'a ReadyTable,
+    /// The series of the first of them, which are all of one class.
+    pub(crate) first: &'a Entry,
     /// When they were measured.
     pub(crate) time: &'a Timestamp,
     /// Label sets with so many bytes have to be looked at.
@@ -38,18 +40,18 @@ impl Run<'_> {
 
 impl Trail {
     /// Writes the first of `points`, as long as their label sets stand ready behind the one written last and the request is not
-    /// full; says how many. They are to be of the table and the origin that were written last.
+    /// full; says how many. They are to be of one class of the table and of the origin that were written last.
     #[inline(never)]
     pub(crate) fn write_run(&mut self, writer: &mut SnappyBlockWriter, run: Run<'_>, points: &[Point]) -> usize {
         let sample_len = run.time.sample_len();
         let (Some(mut last), Some(mut head)) = (self.last, self.head) else { return 0 };
-        let (first, before) = self.run;
+        let (before, behind) = self.run;
         // What else there is is compressed on its own, as much of it together as possible.
-        let follows = |point: &Point| point.series == first.wrapping_add(1) && float_of(&point.value).is_some();
-        if last.millis != run.time.millis
+        let Some(first) = points.first().filter(|point| float_of(&point.value).is_some()) else { return 0 };
+        if run.first.place != before.wrapping_add(1)
+            || last.millis != run.time.millis
             || usize::from(last.len) != sample_len
             || !run.ready.serves(sample_len, run.wide)
-            || !points.first().is_some_and(follows)
         {
             return 0;
         }
@@ -58,14 +60,15 @@ impl Trail {
         let mut written = 0_u32;
         for point in points {
             let Some(value) = float_of(&point.value) else { break };
-            let index = first.wrapping_add(written).wrapping_add(1);
-            let Some(known) = run.ready.get(index, before.saturating_add(written)) else { break };
+            let index = first.series.wrapping_add(written);
+            let Some(known) = run.ready.get(index, behind.saturating_add(written)) else { break };
             if point.series != index || point.time != run.time.nanos || !out.continues(head.at as usize) {
                 break;
             }
             head.at = out.position() as u32;
             out.prepared(&known.elements, run.ready.bytes());
-            self.note(index, Mark { index, at: head.at + u32::from(known.head_len) });
+            let place = run.first.place.wrapping_add(written);
+            self.note(Mark { place, at: head.at + u32::from(known.head_len) });
 
             let bits = sent_value(value).to_bits();
             let sent = Sent { at: out.position() as u32, bits, ..last };
@@ -80,9 +83,9 @@ impl Trail {
         }
         drop(out);
         if written > 0 {
-            self.run = (first.wrapping_add(written), before.saturating_add(written));
+            self.run = (before.wrapping_add(written), behind.saturating_add(written));
             self.last = Some(last);
-            head.len = run.ready.message_len(self.run.0);
+            head.len = run.ready.message_len(first.series.wrapping_add(written - 1));
             self.head = Some(head);
         }
         written as usize

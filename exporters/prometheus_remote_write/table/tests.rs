@@ -71,6 +71,7 @@ proptest! {
         scrapes in prop::collection::vec((0usize..3, present(), any::<bool>()), 1..9),
         wide in prop::sample::select(vec![usize::MAX, 60, 100]),
         values in prop::collection::vec(prop::sample::select(vec![0.0, 1.0, 2.5, 1e300, 65_536.0, f64::NAN]), 150),
+        classes in prop::sample::select(vec![1usize, 1, 2, 5]),
     ) {
         let origins = [
             origin(&[("instance", "host-1:9100"), ("job", "node")]),
@@ -79,49 +80,61 @@ proptest! {
         ];
         let mut tables = tables();
         let table = SeriesTable::intern(series);
-        let (mut writer, mut single) = (SnappyBlockWriter::new(), SnappyBlockWriter::new());
-        let (mut expected, mut trail, mut single_trail) = (Vec::new(), Trail::default(), Trail::default());
+        let block = || [(); 2].map(|()| (SnappyBlockWriter::new(), Trail::default()));
+        let mut blocks: Vec<_> = (0..classes).map(|_| (block(), Vec::new())).collect();
         for (number, (at, present, later)) in scrapes.iter().enumerate() {
             let origin = &origins[*at];
+            // Tables are made anew for another number of classes, and again for this one.
+            tables.divide(if number == 2 { 3 } else { classes });
             let wire_origin = tables.prepare(origin);
+            if number == 2 {
+                tables.table(&table, &wire_origin, true);
+                tables.divide(classes);
+            }
             let wire = tables.table(&table, &wire_origin, true);
             let later = *later && number > 0;
             let time = Timestamp::new(1_700_000_000_000_000_000 + i64::from(later) * 5_000_000_000);
             let ready = tables.ready((&table, &wire), &wire_origin, true, time.sample_len());
-            trail.enter(number as u64 + 1);
-            single_trail.enter(number as u64 + 1);
             let there = (0..table.len()).filter(|index| present[*index]);
             let points: Vec<_> = there.map(|index| point(index, values[index], time.nanos)).collect();
             let mut next = 0;
-            while let Some(point) = points.get(next) {
-                if let Some(ready) = ready.as_deref() {
-                    let run = Run { ready, time: &time, wide, raw_bytes: usize::MAX, packed_bytes: usize::MAX };
-                    let written = trail.write_run(&mut writer, run, &points[next..]);
-                    next += written;
-                    if written > 0 {
-                        continue;
-                    }
+            while next < points.len() {
+                let (first, of_a_class) = wire.of_a_class(&points[next..]).unwrap();
+                let ([(writer, trail), _], _) = &mut blocks[usize::from(first.class())];
+                trail.enter(number as u64 + 1);
+                let written = ready.as_deref().map_or(0, |ready| {
+                    let run = Run { ready, first, time: &time, wide, raw_bytes: usize::MAX, packed_bytes: usize::MAX };
+                    trail.write_run(writer, run, of_a_class)
+                });
+                if written == 0 {
+                    write(trail, writer, (&wire, ready.as_deref()), &points[next], &wire_origin, &time);
                 }
-                write(&mut trail, &mut writer, (&wire, ready.as_deref()), point, &wire_origin, &time);
-                next += 1;
+                next += written.max(1);
             }
             for point in &points {
-                prop_assert_ne!(wire.entry(point.series).unwrap().form(), Form::Apart);
-                write(&mut single_trail, &mut single, (&wire, ready.as_deref()), point, &wire_origin, &time);
+                let entry = wire.entry(point.series).unwrap();
+                prop_assert_ne!(entry.form(), Form::Apart);
                 let labels = tables.labels(origin, table.get(point.series).unwrap(), true).unwrap();
-                append_sample(&mut expected, &labels, values[point.series as usize], &time);
+                prop_assert!(classes == 1 || entry.class() == class_of(labels.kin(), classes));
+                let ([_, (writer, trail)], expected) = &mut blocks[usize::from(entry.class())];
+                trail.enter(number as u64 + 1);
+                write(trail, writer, (&wire, ready.as_deref()), point, &wire_origin, &time);
+                append_sample(expected, &labels, values[point.series as usize], &time);
             }
-            // What is appended in between is compressed on its own.
-            writer.put(b"something else");
-            single.put(b"something else");
-            expected.extend_from_slice(b"something else");
+            for (writers, expected) in &mut blocks {
+                // What is appended in between is compressed on its own.
+                writers.iter_mut().for_each(|(writer, _)| writer.put(b"something else"));
+                expected.extend_from_slice(b"something else");
+            }
         }
-        let (mut block, mut raw, mut alone) = (Vec::new(), Vec::new(), Vec::new());
-        writer.finish(&mut block).unwrap();
-        single.finish(&mut alone).unwrap();
-        prop_assert!(block == alone, "what is written in a run is, byte for byte, what is written one by one");
-        decode_block(&block, expected.len(), &mut raw).unwrap();
-        prop_assert_eq!(raw, expected);
+        for ([(mut writer, _), (mut single, _)], expected) in blocks {
+            let (mut block, mut raw, mut alone) = (Vec::new(), Vec::new(), Vec::new());
+            writer.finish(&mut block).unwrap();
+            single.finish(&mut alone).unwrap();
+            prop_assert!(block == alone, "what is written in a run is, byte for byte, what is written one by one");
+            decode_block(&block, expected.len(), &mut raw).unwrap();
+            prop_assert_eq!(raw, expected);
+        }
     }
 }
 

@@ -11,9 +11,9 @@ use prometheus::remote_write::snappy::Elements;
 pub(crate) struct Trail {
     /// Which group of points the marks belong to.
     group: u64,
-    /// By index in the table modulo their number.
+    /// By place in the class modulo their number.
     marks: [Mark; REACH],
-    /// The index written last, and how many were written one after the other up to it, with samples of one length.
+    /// The place written last, and how many were written one after the other up to it, with samples of one length.
     pub(super) run: (u32, u32),
     pub(super) head: Option<Head>,
     pub(super) last: Option<Sent>,
@@ -24,7 +24,7 @@ pub(crate) struct Trail {
 /// Where the labels of a series begin in the block.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Mark {
-    pub(super) index: u32,
+    pub(super) place: u32,
     pub(super) at: u32,
 }
 
@@ -44,7 +44,7 @@ pub(super) struct Sent {
     pub(super) len: u8,
 }
 
-const NOWHERE: Mark = Mark { index: u32::MAX, at: 0 };
+const NOWHERE: Mark = Mark { place: u32::MAX, at: 0 };
 
 /// Tag, length and tag in front of the value of a sample.
 const VALUE_AT: usize = 3;
@@ -85,10 +85,11 @@ impl Trail {
         time: &Timestamp,
     ) {
         let len = usize::from(entry.len) + origin.len() + time.sample_len();
+        let place = entry.place;
         let follows =
-            self.run.0.wrapping_add(1) == index && self.last.is_some_and(|l| usize::from(l.len) == time.sample_len());
+            self.run.0.wrapping_add(1) == place && self.last.is_some_and(|l| usize::from(l.len) == time.sample_len());
         let run = if follows { self.run.1 } else { 0 };
-        self.run = (index, run.saturating_add(1));
+        self.run = (place, run.saturating_add(1));
         let known = ready
             .filter(|ready| ready.serves(time.sample_len(), usize::MAX))
             .and_then(|ready| Some((ready.get(index, run)?, ready.bytes())));
@@ -102,11 +103,11 @@ impl Trail {
             _ => {
                 self.head(out, len);
                 let at = out.position();
-                self.labels(out, table, (index, entry), origin);
+                self.labels(out, table, entry, origin);
                 at
             }
         };
-        self.note(index, Mark { index, at: at as u32 });
+        self.note(Mark { place, at: at as u32 });
         self.sample(out, value.to_bits(), time);
     }
 
@@ -127,7 +128,7 @@ impl Trail {
     }
 
     #[inline]
-    fn labels(&self, out: &mut Elements<'_>, table: &WireTable, (index, entry): (u32, &Entry), origin: &WireOrigin) {
+    fn labels(&self, out: &mut Elements<'_>, table: &WireTable, entry: &Entry, origin: &WireOrigin) {
         let mut text = table.text_of(entry).unwrap_or(&[]);
         for step in table.steps_of(entry) {
             match *step {
@@ -138,7 +139,7 @@ impl Trail {
                 }
                 Step::Copy { back, labels, from, len } => {
                     let (own, rest) = text.split_at_checked(usize::from(len)).unwrap_or((text, &[]));
-                    match self.mark(index, back) {
+                    match self.mark(entry.place, back) {
                         Some(at) => out.copy(at + usize::from(from) + origin.end(labels), own.len()),
                         None => out.literal(own),
                     }
@@ -146,7 +147,7 @@ impl Trail {
                 }
                 Step::Origin { back, first, end, from } => {
                     let labels = origin.labels(first, end);
-                    match self.mark(index, back) {
+                    match self.mark(entry.place, back) {
                         Some(at) => out.copy(at + usize::from(from) + origin.end(first), labels.len()),
                         None => out.literal(labels),
                     }
@@ -156,18 +157,18 @@ impl Trail {
     }
 
     #[inline]
-    pub(super) fn note(&mut self, index: u32, now: Mark) {
-        if let Some(mark) = self.marks.get_mut(index as usize % REACH) {
+    pub(super) fn note(&mut self, now: Mark) {
+        if let Some(mark) = self.marks.get_mut(now.place as usize % REACH) {
             *mark = now;
         }
     }
 
-    /// Where the labels of the series `back` places before `index` begin, if it was written in this group.
+    /// Where the labels of the series `back` places before `place` begin, if it was written in this group.
     #[inline]
-    fn mark(&self, index: u32, back: u8) -> Option<usize> {
-        let wanted = index.wrapping_sub(u32::from(back));
+    fn mark(&self, place: u32, back: u8) -> Option<usize> {
+        let wanted = place.wrapping_sub(u32::from(back));
         let mark = self.marks.get(wanted as usize % REACH)?;
-        (mark.index == wanted && back > 0).then_some(mark.at as usize)
+        (mark.place == wanted && back > 0).then_some(mark.at as usize)
     }
 
     #[inline]

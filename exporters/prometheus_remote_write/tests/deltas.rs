@@ -63,7 +63,7 @@ fn histograms_of_deltas_are_added_up_and_end_as_such() {
             ..Default::default()
         }))
     };
-    let points = [(1, 2, histogram([1, 0])), (2, 3, histogram([2, 3])), (3, 4, Value::NoRecordedValue)];
+    let points = [(1, 2, histogram([1, 0])), (2, 3, histogram([2, 3])), (3, 4, Value::NONE)];
     let got = encode(&mut encoder, deltas(kind, &points)).series;
     let at = |millis: i64| -> Vec<f64> {
         got.iter()

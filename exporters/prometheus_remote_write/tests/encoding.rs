@@ -66,7 +66,7 @@ fn stale_and_other_nans_are_kept_apart() {
     let o = origin(Source::Scrape, &[("service.name", "j")], &[]);
     let s = series("x", FamilyKind::Gauge, &[]);
     let mut points = vec![point(0, 1, STALE), point(0, 2, f64::from_bits(0x7ff8_0000_0000_1234)), point(0, 3, 0.0)];
-    points[0].value = Value::NoRecordedValue;
+    points[0].value = Value::NONE;
     let got = encode(&mut encoder("target_info: {enabled: false}"), batch(&o, vec![s], points));
     let values: Vec<f64> = got.series.iter().map(|(_, samples)| samples[0].1).collect();
     assert!(is_stale(values[0]));
@@ -142,7 +142,7 @@ fn whole_histograms_are_taken_apart_and_native_ones_kept() {
     let mut points = vec![point(0, 1, 0.0), point(1, 1, 0.0), point(0, 2, 0.0)];
     points[0].value = Value::Histogram(Box::new(histogram));
     points[1].value = Value::ExponentialHistogram(Box::new(native));
-    points[2].value = Value::NoRecordedValue;
+    points[2].value = Value::NONE;
     let got = encode(&mut encoder("target_info: {enabled: false}"), batch(&o, all, points));
     assert_eq!(got.histograms, 1);
     let flat: Vec<_> = got.series.iter().filter(|(_, s)| !s.is_empty()).collect();

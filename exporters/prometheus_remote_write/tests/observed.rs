@@ -380,11 +380,10 @@ fn as_many_series_come_out_as_observed() {
         };
         data(kind, vec![point("1"), point("2")])
     };
+    // Such a point alone, before anything else was met of its series.
     let stale = |mut point: Json| {
-        let first = point.clone();
-        point["timeUnixNano"] = json!("2000000");
         point["flags"] = json!(1);
-        vec![first, point]
+        vec![point]
     };
     for row in rows(&file, "cases") {
         let name = row["name"].as_str().unwrap();
@@ -403,8 +402,7 @@ fn as_many_series_come_out_as_observed() {
             _ if name.starts_with("stale histogram") => data("histogram", stale(histogram(3, 4, true))),
             // Of what was never seen before, there are the parts that all have.
             _ if name.starts_with("stale empty histogram") => {
-                let point = json!({"timeUnixNano": time, "flags": 1});
-                data("histogram", vec![json!({"timeUnixNano": time, "flags": 1}), point])
+                data("histogram", vec![json!({"timeUnixNano": time, "flags": 1})])
             }
             "stale summary" => data("summary", stale(summary())),
             "stale gauge/sum" => data("gauge", stale(json!({"timeUnixNano": time, "asInt": 1}))),
@@ -424,6 +422,36 @@ fn as_many_series_come_out_as_observed() {
     }
 }
 
+/// What was sent before ends, whatever the point says; and so does what the point says, whatever was sent before.
+#[test]
+fn markers_reach_what_was_sent_and_what_the_point_names() {
+    let point = |bounds: &[u64], sum: Option<f64>, flags: u64| {
+        let counts = vec![1; if bounds.is_empty() { 0 } else { bounds.len() + 1 }];
+        let mut point = json!({"timeUnixNano": (flags + 1).to_string() + "000000", "count": 2, "explicitBounds": bounds, "bucketCounts": counts, "flags": flags});
+        sum.into_iter().for_each(|sum| point["sum"] = json!(sum));
+        point
+    };
+    let markers = |points: Vec<Json>| {
+        let metric = json!({"name": "m", "histogram": {"dataPoints": points, "aggregationTemporality": 2}});
+        let found = translated("", &request(&json!({}), &json!({}), vec![metric]));
+        let is_marked = |series: &Sent| series.samples.last().is_some_and(|(_, value)| is_stale(*value));
+        let name = |series: Sent| match series.labels.get("le") {
+            Some(le) => le.clone(),
+            None => series.labels["__name__"].clone(),
+        };
+        found.into_iter().filter(is_marked).map(name).collect::<std::collections::BTreeSet<_>>()
+    };
+    let expected = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
+    let alone = |point| markers(vec![point]);
+    assert_eq!(alone(point(&[1, 2], Some(1.0), 1)), expected(&["m_sum", "m_count", "1", "2", "+Inf"]));
+    assert_eq!(alone(point(&[1, 2], None, 1)), expected(&["m_count", "1", "2", "+Inf"]));
+    let after = |first, point| markers(vec![first, point]);
+    let all = ["m_sum", "m_count", "1", "2", "+Inf"];
+    assert_eq!(after(point(&[1, 2], Some(1.0), 0), json!({"timeUnixNano": "2000000", "flags": 1})), expected(&all));
+    assert_eq!(after(point(&[1, 2], Some(1.0), 0), point(&[1, 2], None, 1)), expected(&all));
+    assert_eq!(after(point(&[1, 2], None, 0), point(&[2, 3], None, 1)), expected(&["m_count", "1", "2", "3", "+Inf"]));
+}
+
 #[test]
 fn exemplars_of_a_whole_histogram_go_to_their_buckets() {
     let exemplar =
@@ -433,7 +461,10 @@ fn exemplars_of_a_whole_histogram_go_to_their_buckets() {
         "exemplars": [exemplar(9.0), exemplar(1.0), exemplar(0.5)],
     });
     let old = json!({"timeUnixNano": "1000000", "asInt": 1, "exemplars": [exemplar(3.0)]});
+    // Gauges have none in this version.
     let metrics = vec![
+        json!({"name": "g", "gauge": {"dataPoints": [old]}}),
+        json!({"name": "n", "sum": {"aggregationTemporality": 2, "dataPoints": [old]}}),
         json!({"name": "h", "histogram": {"aggregationTemporality": 2, "dataPoints": [point]}}),
         json!({"name": "c", "sum": {"aggregationTemporality": 2, "isMonotonic": true, "dataPoints": [old]}}),
     ];
@@ -443,7 +474,12 @@ fn exemplars_of_a_whole_histogram_go_to_their_buckets() {
         let values: Vec<f64> = series.exemplars.iter().map(|(_, value)| *value).collect();
         found.push((series.labels["__name__"].clone(), series.labels.get("le").cloned().unwrap_or_default(), values));
     }
-    let expected = [("h_bucket", "1", vec![1.0, 0.5]), ("h_bucket", "+Inf", vec![9.0]), ("c_total", "", vec![3.0])];
+    let expected = [
+        ("n", "", vec![3.0]),
+        ("h_bucket", "1", vec![1.0, 0.5]),
+        ("h_bucket", "+Inf", vec![9.0]),
+        ("c_total", "", vec![3.0]),
+    ];
     assert_eq!(found, expected.map(|(name, le, values)| (name.to_owned(), le.to_owned(), values)));
     assert!(translated("send_exemplars: false", &request).iter().all(|series| series.exemplars.is_empty()));
 }

@@ -221,6 +221,38 @@ async fn a_series_that_is_always_refused_takes_no_other_with_it() {
     assert!(times.values().all(|times| *times == (1000..1060).collect::<Vec<i64>>()), "{times:?}");
 }
 
+/// A series that a store minds is not looked for in each request anew, and nobody suffers for having been one.
+#[tokio::test]
+async fn a_series_that_was_found_is_known_the_next_time() {
+    let minds = Arc::new(std::sync::atomic::AtomicBool::new(true));
+    let told = Arc::clone(&minds);
+    let judge = Judge::start(move |_, posted| {
+        let bad = |value: &String| ["17", "300"].contains(&value.as_str());
+        match told.load(Ordering::Relaxed) && posted.values_of("i").iter().any(bad) {
+            true => ("400 Bad Request".to_owned(), "label value too long".to_owned()),
+            false => taken(posted),
+        }
+    })
+    .await;
+    let mut exporter = Running::start_at(judge.address, "").await;
+    let mut asked = Vec::new();
+    for _ in 0..4 {
+        let before = judge.seen().len();
+        assert_eq!(learn(exporter.send(500).await).await, AckOutcome::Rejected);
+        asked.push(judge.seen().len() - before);
+    }
+    // All of it, the others, the two, each of them.
+    assert!(asked[0] > 20 && asked[1..] == [5, 5, 5], "{asked:?}");
+    assert_eq!(exporter.dropped("rejected_400"), Some(8.0));
+    minds.store(false, Ordering::Relaxed);
+    assert_eq!(learn(exporter.send(500).await).await, AckOutcome::Delivered);
+    exporter.end().await;
+    assert_eq!(exporter.counted("sent_metric_points"), 4.0 * 498.0 + 500.0);
+    let mut each: BTreeMap<String, usize> = BTreeMap::new();
+    judge.kept().into_iter().for_each(|value| *each.entry(value).or_default() += 1);
+    assert!(each.iter().all(|(value, count)| *count == if ["17", "300"].contains(&value.as_str()) { 1 } else { 5 }));
+}
+
 #[tokio::test]
 async fn a_store_that_refuses_everything_is_not_asked_for_ever_and_blocks_nothing() {
     let judge = Judge::start(|_, _| ("400 Bad Request".to_owned(), "sample too old".to_owned())).await;

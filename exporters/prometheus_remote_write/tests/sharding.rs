@@ -1,6 +1,7 @@
-//! How many shards there are.
+//! How many shards there are, and which one a series belongs to.
 
-use super::super::shards::{Rates, ShardRange, desired_shards};
+use super::super::shards::{Behind, Rates, ShardRange, desired_shards, shards_for};
+use super::*;
 use serde_json::Value as Json;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -26,7 +27,8 @@ fn the_number_of_shards_is_what_prometheus_would_choose() {
     let rows = file["desired_shards"].as_array().unwrap();
     assert!(!rows.is_empty());
     for row in rows {
-        // Two rows were recorded while the newest time sent was ahead of the newest received, which they do not say.
+        // Two rows are what the calculation gives if the newest time sent is some seconds ahead of the newest received, and
+        // at no other difference; they give the difference without its sign.
         let number = |key: &str| row[key].as_f64().unwrap();
         let rates = Rates {
             incoming: number("data_in_per_s"),
@@ -60,4 +62,129 @@ fn a_shorter_target_age_takes_more_shards() {
         desired_shards(2, &rates, 60.0, &range)
     };
     assert_eq!((desired(60), desired(20), desired(5), desired(1)), (4, 8, 26, 50));
+}
+
+#[test]
+fn what_waits_in_a_log_takes_shards_until_it_is_sent() {
+    // A shard delivers 1,000 samples a second. Two hours of 1,500 a second wait, and come on.
+    let range = ShardRange { min: 1, max: 50, target_age: Duration::from_secs(60) };
+    let (mut waiting, mut shards, mut seen) = (10_800_000.0, 2, Vec::new());
+    for _ in 0..200 {
+        let capacity = 1000.0 * shards as f64;
+        let outgoing = f64::min(capacity, 1500.0 + waiting / 5.0);
+        let rates = Rates { incoming: 1500.0, outgoing, dropped: 0.0, busy: outgoing / 1000.0 };
+        waiting += 5.0 * (1500.0 - outgoing);
+        shards = shards_for(shards, &rates, Behind { samples: waiting, seconds: waiting / outgoing }, &range);
+        seen.push(shards);
+    }
+    assert_eq!(seen[0], 50, "{seen:?}");
+    let caught_up = seen.iter().position(|shards| *shards < 50).unwrap();
+    // 48,500 more a second than come.
+    assert!((40..50).contains(&caught_up), "{caught_up}");
+    assert!(waiting < 5000.0 && shards <= 3, "{waiting} {seen:?}");
+    // Nothing comes any more: what is left is sent all the same.
+    let rates = Rates { incoming: 0.0, outgoing: 1000.0, dropped: 0.0, busy: 1.0 };
+    let behind = Behind { samples: 600_000.0, seconds: 600.0 };
+    assert_eq!(shards_for(1, &rates, behind, &range), 10);
+}
+
+/// Which shard each series of `page` goes to at `origin`, by its labels.
+fn shards_of(encoder: &mut Encoder, origin: &Arc<Origin>, page: &[Arc<Series>]) -> BTreeMap<LabelPairs, usize> {
+    let points = (0..page.len() as u32).map(|at| point(at, 1, 1.0)).collect();
+    encoder.encode(batch(origin, page.to_vec(), points));
+    encoder.seal_all();
+    let requests = std::iter::from_fn(|| encoder.next_sealed());
+    let of = |request: Request| {
+        let shard = request.shard;
+        received(&[request]).series.into_iter().map(move |(labels, _)| (labels, shard))
+    };
+    requests.flat_map(of).collect()
+}
+
+const WITHOUT_INFO: &str = "target_info: {enabled: false}\n";
+
+#[test]
+fn a_series_stays_in_its_shard_whatever_stands_beside_it() {
+    let o = origin(Source::Scrape, &[("service.name", "j"), ("service.instance.id", "i")], &[]);
+    let page: Vec<_> = (0..200)
+        .map(|n: usize| {
+            let (a, b) = ((n % 7).to_string(), n.to_string());
+            let labels = [("a", a.as_str()), ("b", b.as_str()), ("c", "x")];
+            series(&format!("m_{}", n % 11), FamilyKind::Gauge, labels.get(..n % 4).unwrap())
+        })
+        .collect();
+    for shards in [2, 5, 20] {
+        let mut one = encoder(WITHOUT_INFO);
+        one.spread_over(shards);
+        let whole = shards_of(&mut one, &o, &page);
+        assert_eq!(whole.values().collect::<std::collections::BTreeSet<_>>().len(), shards);
+        // Another order, half of it, for the second time, by another encoder that had another number before, and of another
+        // version with other names.
+        let mut turned = page.clone();
+        turned.reverse();
+        let half: Vec<_> = page.iter().step_by(2).cloned().collect();
+        let mut other = encoder(&format!("protobuf_message: io.prometheus.write.v2.Request\n{WITHOUT_INFO}"));
+        other.spread_over(7);
+        shards_of(&mut other, &o, &page);
+        other.spread_over(shards);
+        for page in [&turned, &half, &page] {
+            for encoder in [&mut one, &mut other] {
+                for (labels, shard) in shards_of(encoder, &o, page) {
+                    assert_eq!(whole.get(&labels), Some(&shard), "{labels:?}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn parts_of_one_histogram_stay_together_whoever_says_that_they_are_some() {
+    let o = origin(Source::Scrape, &[("service.name", "j")], &[]);
+    let kind = FamilyKind::Histogram { temporality: pipeline::Temporality::Cumulative };
+    let family = Arc::new(Family { name: "rpc_seconds".into(), kind, ..Family::default() });
+    let bounds = ["0.1", "0.5", "1.0", "2.5", "+Inf"];
+    let mut seen = std::collections::BTreeSet::new();
+    for n in 0..40 {
+        let n = n.to_string();
+        let own = [("method", n.as_str()), ("zone", "z")];
+        let part = |suffix: &str, part| {
+            let name = format!("rpc_seconds{suffix}");
+            Series::intern(Arc::clone(&family), name.as_str().into(), part, Attributes::from_pairs(own))
+        };
+        let mut typed = vec![part("_sum", Part::Sum), part("_count", Part::Count)];
+        typed.extend(bounds.iter().map(|le| part("_bucket", Part::Bucket((*le).into()))));
+        // As they come where nobody says a type.
+        let untyped = bounds.iter().map(|le| {
+            series("rpc_seconds_bucket", FamilyKind::Unknown, &[("le", le), ("method", n.as_str()), ("zone", "z")])
+        });
+        let untyped: Vec<_> = untyped.chain([series("rpc_seconds_sum", FamilyKind::Unknown, &own)]).collect();
+        let mut encoder = encoder(&format!("{WITHOUT_INFO}add_metric_suffixes: false\n"));
+        encoder.spread_over(20);
+        let shards: Vec<usize> = [typed, untyped]
+            .iter()
+            .flat_map(|page| shards_of(&mut encoder, &o, page).into_values().collect::<Vec<_>>())
+            .collect();
+        assert!(shards.iter().all(|shard| *shard == shards[0]), "{shards:?}");
+        seen.insert(shards[0]);
+    }
+    assert!(seen.len() > 10, "{seen:?}");
+}
+
+#[test]
+fn a_family_that_differs_in_one_label_is_spread() {
+    let o = origin(Source::Scrape, &[("service.name", "j")], &[]);
+    for labels in [[("i", "")].as_slice(), &[("i", ""), ("zone", "z")]] {
+        let page: Vec<_> = (0..1000)
+            .map(|n: usize| {
+                let n = n.to_string();
+                let labels: Vec<_> = labels.iter().map(|(k, v)| (*k, if v.is_empty() { &*n } else { v })).collect();
+                series("m", FamilyKind::Gauge, &labels)
+            })
+            .collect();
+        let mut encoder = encoder(WITHOUT_INFO);
+        encoder.spread_over(8);
+        let mut load = [0; 8];
+        shards_of(&mut encoder, &o, &page).into_values().for_each(|shard| load[shard] += 1);
+        assert!(load.iter().all(|load| (90..160).contains(load)), "{load:?}");
+    }
 }

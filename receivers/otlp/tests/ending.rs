@@ -45,18 +45,18 @@ async fn a_series_that_is_not_sent_any_more_is_marked_once() {
         sent = Instant::now();
         tokio::time::sleep(Duration::from_millis(50)).await;
         while let Some(Batch::Metrics(batch)) = running.input.try_recv_any() {
-            marked.extend(listing(&batch).into_iter().filter(|(_, value)| *value == Value::NoRecordedValue));
+            marked.extend(listing(&batch).into_iter().filter(|(_, value)| *value == Value::NONE));
         }
     }
     // On a machine that stands still for seconds, `a` was not sent either.
     if longest < Duration::from_secs(2) {
-        assert_eq!(marked, [("b".to_owned(), Value::NoRecordedValue)]);
+        assert_eq!(marked, [("b".to_owned(), Value::NONE)]);
     }
     // They may come back, and end again, once each.
     post(&running, &["a", "b"]).await;
     let mut ended = Vec::new();
     while ended.len() < 2 {
-        ended.extend(next(&mut running).await.into_iter().filter(|(_, value)| *value == Value::NoRecordedValue));
+        ended.extend(next(&mut running).await.into_iter().filter(|(_, value)| *value == Value::NONE));
     }
     ended.sort_by(|a, b| a.0.cmp(&b.0));
     assert_eq!(ended.iter().map(|(series, _)| series.as_str()).collect::<Vec<_>>(), ["a", "b"]);

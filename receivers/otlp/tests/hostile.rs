@@ -1,6 +1,8 @@
 //! Many clients, slow ones, and such as send what nobody should: each gets the right status, and the others are unharmed.
 
+use super::over_grpc::SERVICES;
 use super::*;
+use proptest::prelude::*;
 
 const HEAD: &str = "POST /v1/metrics HTTP/1.1\r\nContent-Type: application/x-protobuf";
 
@@ -52,4 +54,47 @@ async fn a_client_that_leaves_in_the_middle_harms_nobody() {
     assert_eq!(running.send(HEAD, &protobuf(Signal::Metrics)).await.0, 200);
     assert_eq!(running.input.recv().await.unwrap().len(), 2);
     running.stop().await;
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(48) })]
+
+    /// Whatever is sent, noise or a request with some bytes changed, there is an answer over both protocols, and the receiver goes on.
+    #[test]
+    fn any_bytes_get_a_status(
+        noise in prop::collection::vec(any::<u8>(), 0..200),
+        damage in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..4),
+        cut in any::<prop::sample::Index>(),
+        at in 0..3usize,
+        framed in any::<bool>(),
+    ) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let mut running = Running::start(BOTH).await;
+            let ((signal, path), (_, service)) = (PATHS[at], SERVICES[at]);
+            for (content_type, body) in
+                [("application/x-protobuf", protobuf(signal)), ("application/json", json(signal).as_bytes().to_vec())]
+            {
+                let mut damaged = body.clone();
+                for (place, byte) in &damage {
+                    damaged[place.index(body.len())] = *byte;
+                }
+                damaged.truncate(cut.index(body.len()) + 1);
+                for sent in [&noise, &damaged] {
+                    let (status, _, text) = running.post(path, content_type, sent).await;
+                    assert!([200, 400].contains(&status), "{status} {text}");
+                }
+                let message = match framed {
+                    true => [&[0][..], &(damaged.len() as u32).to_be_bytes(), &damaged].concat(),
+                    false => noise.clone(),
+                };
+                let code = running.call(service, "Export", &[], message.into()).await.code;
+                // Taken, not decodable, no message, compressed in an unknown way, or too large by its own account.
+                assert!([0, 8, 12, 13].contains(&code), "{code}");
+                while running.input.try_recv_any().is_some() {}
+                assert_eq!(running.post(path, content_type, &body).await.0, 200);
+            }
+            running.stop().await;
+        });
+    }
 }

@@ -13,18 +13,25 @@ use super::*;
 const METRICS: &str = "opentelemetry.proto.collector.metrics.v1.MetricsService";
 const TRACES: &str = "opentelemetry.proto.collector.trace.v1.TraceService";
 const LOGS: &str = "opentelemetry.proto.collector.logs.v1.LogsService";
-const SERVICES: [(Signal, &str); 3] = [(Signal::Metrics, METRICS), (Signal::Traces, TRACES), (Signal::Logs, LOGS)];
+pub(super) const SERVICES: [(Signal, &str); 3] =
+    [(Signal::Metrics, METRICS), (Signal::Traces, TRACES), (Signal::Logs, LOGS)];
 
 /// What came back from a call: code, text, details, and the message.
-struct Answer {
-    code: u32,
+pub(super) struct Answer {
+    pub(super) code: u32,
     text: String,
     headers: HeaderMap,
     message: Bytes,
 }
 
 impl Running {
-    async fn call(&self, service: &str, method: &str, fields: &[(&'static str, &str)], body: Bytes) -> Answer {
+    pub(super) async fn call(
+        &self,
+        service: &str,
+        method: &str,
+        fields: &[(&'static str, &str)],
+        body: Bytes,
+    ) -> Answer {
         let address = self.grpc.unwrap();
         let stream = TcpStream::connect(address).await.unwrap();
         let handshake = hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(stream));

@@ -87,6 +87,6 @@ impl Report {
 /// Staleness markers for all series of a report.
 pub(super) fn stale_points(time: i64, extra: bool) -> Vec<Point> {
     let len = if extra { SERIES.len() } else { ALWAYS };
-    let stale = |series| Point { series, flags: 0, time, start: 0, value: Value::NoRecordedValue };
+    let stale = |series| Point { series, flags: 0, time, start: 0, value: Value::NONE };
     (0u32..).take(len).map(stale).collect()
 }

@@ -273,7 +273,7 @@ fn stale_groups(
         if let Some((slot, series)) = place.series()
             && let Some(points) = points.get_mut(slot)
         {
-            points.push(Point { series, flags: 0, time, start: 0, value: Value::NoRecordedValue });
+            points.push(Point { series, flags: 0, time, start: 0, value: Value::NONE });
         }
     }
     let group = |(slot, points): (&SlotSeries, Vec<Point>)| {

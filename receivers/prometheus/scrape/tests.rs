@@ -94,7 +94,7 @@ fn group_samples(group: &PointGroup) -> Vec<Sample> {
         }
         let value = match point.value {
             Value::Float(value) => prometheus::number::format_go_float(value),
-            Value::NoRecordedValue => "StaleNaN".to_owned(),
+            Value::NoRecordedValue(_) => "StaleNaN".to_owned(),
             _ => "?".to_owned(),
         };
         (labels, point.time / 1_000_000, value)

@@ -108,7 +108,7 @@ async fn scrape_and_receive() {
         ("lat_sum{zone=\"z1\"}", Value::Float(3.5)),
         ("lat_count{zone=\"z1\"}", Value::Float(2.0)),
         ("up{zone=\"z1\"}", Value::Float(1.0)),
-        ("fleeting{zone=\"z1\"}", Value::NoRecordedValue),
+        ("fleeting{zone=\"z1\"}", Value::NONE),
         ("late_total{zone=\"z1\"}", Value::Float(1.0)),
     ];
     let (mut seen, mut kinds, mut times) = (HashMap::new(), HashMap::new(), HashMap::<String, i64>::new());

@@ -97,6 +97,21 @@ fn good() -> Vec<u8> {
 }
 
 #[tokio::test]
+async fn who_sent_a_request_goes_along_with_it() {
+    for (with, expected) in [(true, Some("a")), (false, None)] {
+        let mut running = Running::start(&format!("include_metadata: {with}")).await;
+        let head = format!("{WRITE}\r\nX-Tenant: a");
+        assert_eq!(send(running.address, &head, &good()).await.0, 204);
+        let batch = running.input.recv().await.unwrap();
+        let client = batch.acks.client().unwrap();
+        assert!(client.address.is_some_and(|address| address.is_loopback()));
+        let tenant = client.metadata("x-tenant").and_then(|values| values.first()).map(|value| &**value);
+        assert_eq!(tenant, expected);
+        running.stop().await;
+    }
+}
+
+#[tokio::test]
 async fn samples_come_out_and_are_counted() {
     let mut running = Running::start("").await;
     for path in ["/api/v1/write", "/api/v1/push", "/api/v1/write/?tenant=x"] {

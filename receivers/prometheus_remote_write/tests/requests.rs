@@ -45,7 +45,7 @@ fn shown(taken: &Taken) -> Vec<String> {
 fn value(point: &Point) -> String {
     match &point.value {
         Value::Float(value) => value.to_string(),
-        Value::NoRecordedValue => "stale".to_owned(),
+        Value::NoRecordedValue(_) => "stale".to_owned(),
         other => format!("{other:?}").chars().take_while(|c| *c != '(').collect(),
     }
 }

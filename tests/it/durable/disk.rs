@@ -163,6 +163,8 @@ fn a_torn_tail_is_cut_off_and_told() {
     scene.start_again();
     scene.oxidot.wait_for_log("it is cut off at the last whole one");
     assert!(scene.of_log("torn_bytes") > 0.0);
+    // The header of the record is whole, and says how many samples are gone.
+    assert!(scene.dropped("wal_torn") >= (super::SERIES + 5) as f64, "{}", scene.dropped("wal_torn"));
     // All but what the last record held: the last scrape, and what came with it.
     scene.wait_for_delivery(scene.target.scrapes().saturating_sub(12));
     scene.wait_for_scrapes(3);

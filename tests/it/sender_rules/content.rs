@@ -126,7 +126,6 @@ rules! { of_everything();
         assert!(names.len() >= 3 && names.contains("up"));
     };
     combined_samples_with_exemplars => |run| assert!(exemplars(run, "requests_total").count() > 0);
-    histograms_native_histogram_structure => |run| complete(run, "latency_seconds");
     histograms_histogram_count_present => |run| assert_eq!(run.value("latency_seconds_count"), 1e9);
     histograms_histogram_sum_present => |run| assert_eq!(run.value("latency_seconds_sum"), 5_000_000_000.5);
     histograms_histogram_buckets_ordered => |run| {
@@ -135,11 +134,6 @@ rules! { of_everything();
         let bounds: Vec<f64> = buckets.take(4).map(|series| series.label("le").unwrap_or_default().parse().expect("a number")).collect();
         assert_eq!(bounds, [0.1, 0.5, 1.0, f64::INFINITY]);
     };
-    // Text formats have no native histograms; the exporter's own tests show those of other sources.
-    histograms_histogram_positive_buckets => |run| complete(run, "latency_seconds");
-    histograms_histogram_negative_buckets => |run| complete(run, "latency_seconds");
-    histograms_histogram_zero_bucket => |run| complete(run, "idle_seconds");
-    histograms_histogram_schema => |run| assert!(run.series().all(|series| series.histograms == 0));
     histograms_histogram_timestamp => in_milliseconds;
     histograms_histogram_no_mixed_with_samples => never_mixed;
     histograms_histogram_empty_buckets => |run| assert_eq!(run.value("idle_seconds_count"), 0.0);

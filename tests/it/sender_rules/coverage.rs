@@ -3,11 +3,19 @@
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
-use super::{behaviour, content, labels, metadata, shape, version1};
+use super::{behaviour, content, labels, metadata, native, shape, version1};
 use crate::support::skipped;
 
 fn tests() -> BTreeSet<&'static str> {
-    let all = [behaviour::NAMES, content::NAMES, labels::NAMES, metadata::NAMES, shape::NAMES, version1::NAMES];
+    let all = [
+        behaviour::NAMES,
+        content::NAMES,
+        labels::NAMES,
+        metadata::NAMES,
+        native::NAMES,
+        shape::NAMES,
+        version1::NAMES,
+    ];
     all.concat().into_iter().collect()
 }
 

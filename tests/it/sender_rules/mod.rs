@@ -10,6 +10,7 @@ mod coverage;
 mod independent;
 mod labels;
 mod metadata;
+mod native;
 mod page;
 mod reading;
 mod shape;

@@ -17,6 +17,8 @@ pub(super) struct Series {
     pub(super) labels: Vec<(String, String)>,
     pub(super) samples: Vec<Sample>,
     pub(super) histograms: usize,
+    /// What is in them (version 2.0).
+    pub(super) natives: Vec<Native>,
     pub(super) exemplars: Vec<Exemplar>,
     pub(super) metadata: Option<Metadata>,
 }
@@ -34,6 +36,62 @@ pub(super) struct Exemplar {
     pub(super) labels: Vec<(String, String)>,
     pub(super) value: Option<f64>,
     pub(super) time: i64,
+}
+
+/// A native histogram of whole numbers.
+#[derive(Debug, Default)]
+pub(super) struct Native {
+    pub(super) count: Option<u64>,
+    pub(super) sum: f64,
+    pub(super) schema: i64,
+    pub(super) zero_threshold: f64,
+    pub(super) zero_count: Option<u64>,
+    pub(super) negative: Buckets,
+    pub(super) positive: Buckets,
+    pub(super) time: i64,
+    pub(super) start: i64,
+}
+
+/// One side of it.
+#[derive(Debug, Default)]
+pub(super) struct Buckets {
+    /// How far behind the last one each begins, and how long it is.
+    pub(super) spans: Vec<(i64, u64)>,
+    deltas: Vec<i64>,
+}
+
+impl Buckets {
+    /// The number of each bucket, and its count.
+    pub(super) fn counts(&self) -> Vec<(i64, i64)> {
+        let (mut all, mut at, mut count) = (Vec::new(), 0, 0);
+        let mut deltas = self.deltas.iter();
+        for (offset, length) in &self.spans {
+            at += offset;
+            for _ in 0..*length {
+                count += deltas.next().expect("a bucket of a span has a delta");
+                all.push((at, count));
+                at += 1;
+            }
+        }
+        assert_eq!(deltas.next(), None, "a delta has its place in a span");
+        all
+    }
+
+    fn span(&mut self, bytes: &[u8]) {
+        let mut span = (0, 0);
+        for (number, value) in fields(bytes) {
+            match number {
+                1 => span.0 = signed(value.number()),
+                2 => span.1 = value.number(),
+                other => panic!("a span has no field {other}"),
+            }
+        }
+        self.spans.push(span);
+    }
+
+    fn add(&mut self, bytes: &[u8]) {
+        self.deltas.extend(references(bytes).into_iter().map(signed));
+    }
 }
 
 #[derive(Debug, Default)]
@@ -136,6 +194,33 @@ fn sample(bytes: &[u8]) -> Sample {
     sample
 }
 
+/// A number that is written with its sign at the end.
+fn signed(number: u64) -> i64 {
+    (number >> 1).cast_signed() ^ -((number & 1).cast_signed())
+}
+
+fn native(bytes: &[u8]) -> Native {
+    let mut native = Native::default();
+    for (number, value) in fields(bytes) {
+        match number {
+            1 => native.count = Some(value.number()),
+            3 => native.sum = value.double(),
+            4 => native.schema = signed(value.number()),
+            5 => native.zero_threshold = value.double(),
+            6 => native.zero_count = Some(value.number()),
+            8 => native.negative.span(value.bytes()),
+            9 => native.negative.add(value.bytes()),
+            11 => native.positive.span(value.bytes()),
+            12 => native.positive.add(value.bytes()),
+            14 => {}
+            15 => native.time = value.number().cast_signed(),
+            17 => native.start = value.number().cast_signed(),
+            other => panic!("a histogram of whole numbers has no field {other}"),
+        }
+    }
+    native
+}
+
 fn references(bytes: &[u8]) -> Vec<u64> {
     let mut rest = bytes;
     let mut all = Vec::new();
@@ -168,7 +253,10 @@ pub(super) fn read_v2(raw: &[u8]) -> Message {
             match number {
                 1 => series.references.extend(references(value.bytes())),
                 2 => series.samples.push(sample(value.bytes())),
-                3 => series.histograms += 1,
+                3 => {
+                    series.histograms += 1;
+                    series.natives.push(native(value.bytes()));
+                }
                 4 => {
                     let mut exemplar = Exemplar::default();
                     for (number, value) in fields(value.bytes()) {

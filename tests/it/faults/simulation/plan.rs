@@ -52,15 +52,14 @@ impl Plan {
         };
         let (origins, series) = (random.between(1..=4) as u32, random.between(3..=40) as u32);
         let per_send = random.pick(&[1, 7, 30, 150, 400]);
-        // No more of them in a request than are sought for: what is beyond that is given up with them.
         let culprits = match random.below(4) {
             // Damage is weighed to the sample, so that nothing else is to be missing.
             _ if face == Face::Damage => (0, None),
             0 => (0, None),
-            1 if per_send <= 3 * u64::from(origins * series) => {
-                (0, Some(random.below(u64::from(origins * series)) as u32))
-            }
-            _ => (random.between(100.max(per_send / 2)..=400), None),
+            1 => (0, Some(random.below(u64::from(origins * series)) as u32)),
+            // No more of them in a request than its budget finds for sure: beyond that, others are given up with them. The largest
+            // requests have 400 samples, in which each takes nine cuts, and there are a hundred for single ones.
+            _ => (random.between(8.max(per_send / 4)..=400), None),
         };
         Self {
             seed,

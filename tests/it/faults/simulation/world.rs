@@ -317,6 +317,7 @@ impl World {
         self.force(None);
         let telemetry = self.exporter.as_ref().map(|running| running.telemetry.clone()).unwrap_or_default();
         let corrupt = value(&telemetry, "wal_corrupt");
+        let cut = value(&telemetry, "wal_torn");
         let torn = telemetry.total("otelcol_exporter_prometheusremotewrite_wal_torn_bytes") as u64;
         let missing: Vec<Vec<(u32, u64)>> = self
             .stores
@@ -325,13 +326,18 @@ impl World {
             .collect();
         let lost: u64 = missing.iter().map(|missing| missing.len() as u64).sum();
         self.tally.count("samples lost to damage", lost);
-        let told = format!("{done:?}: {lost} samples are missing, {corrupt} counted as corrupt, {torn} bytes as torn");
+        let told = format!(
+            "{done:?}: {lost} samples are missing, {corrupt} counted as corrupt, {cut} and {torn} bytes as torn"
+        );
         let fits = match done {
-            Damage::Unfinished(bytes) => lost == 0 && corrupt == 0 && torn == bytes,
-            Damage::Cursor => lost == 0 && corrupt == 0 && torn == 0,
-            Damage::Torn => torn > 0 && lost > 0 && corrupt == 0,
-            Damage::Flipped => lost == corrupt || (torn > 0 && lost > corrupt),
+            Damage::Unfinished(bytes) => lost == 0 && corrupt + cut == 0 && torn == bytes,
+            Damage::Cursor => lost == 0 && corrupt + cut + torn == 0,
+            // So few bytes are missing that the header is whole.
+            Damage::Torn => torn > 0 && lost == cut && lost > 0 && corrupt == 0,
+            // Of a record whose header is changed, nobody knows what it held, unless another one follows.
+            Damage::Flipped => lost == corrupt + cut || (torn > 0 && lost > corrupt + cut),
         };
+        let corrupt = corrupt + cut;
         if !fits {
             return Err(told);
         }
