@@ -136,7 +136,10 @@ async fn converse(stream: TcpStream, posted: Arc<Mutex<Vec<Answered>>>, rule: Ar
         stream.read_exact(&mut body).await.ok()?;
         let version = ProtocolVersion::from_content_type(find("content-type").as_deref()).unwrap();
         let mut plain = Vec::new();
-        decode_block(&body, 1 << 30, &mut plain).unwrap();
+        match find("content-encoding").as_deref() {
+            Some("zstd") => plain = zstd::bulk::decompress(&body, 1 << 26).unwrap(),
+            _ => decode_block(&body, 1 << 30, &mut plain).unwrap(),
+        }
         let one = Arc::new(Posted { version, headers, bytes: body.len(), plain });
         let answer = {
             let mut posted = posted.lock();
@@ -484,6 +487,54 @@ async fn one_connection_serves_all_requests_of_a_shard() {
     }
     exporter.end().await;
     assert_eq!((judge.seen().len(), judge.connections.load(Ordering::Relaxed)), (10, 1));
+}
+
+/// A store that takes zstd gets it, in both versions and in parts as well; one that does not is known by its answer.
+#[tokio::test]
+async fn bodies_go_in_zstd_to_who_takes_it() {
+    let encodings = |judge: &Judge| -> Vec<String> {
+        judge.seen().iter().map(|(posted, _)| posted.header("content-encoding").unwrap().to_owned()).collect()
+    };
+    for version in ["", V2] {
+        let judge = Judge::start(|_, posted| match posted.values_of("i").contains(&"3".to_owned()) {
+            true => ("400 Bad Request".to_owned(), "sample too old".to_owned()),
+            false => taken(posted),
+        })
+        .await;
+        let mut exporter = Running::start_at(judge.address, &format!("compression: zstd\n{version}")).await;
+        assert_eq!(learn(exporter.send(8).await).await, AckOutcome::Rejected);
+        exporter.end().await;
+        assert_eq!(judge.kept().len(), 7);
+        assert!(encodings(&judge).iter().all(|encoding| encoding == "zstd"));
+        let seen = judge.seen();
+        assert_eq!(seen[0].0.header("x-victoriametrics-remote-write-version"), Some("1"));
+        assert_eq!(
+            exporter.counted("prometheusremotewrite_sent_bytes"),
+            judge.accepted().iter().map(|posted| posted.bytes as f64).sum::<f64>()
+        );
+
+        for refusal in [
+            ("415 Unsupported Media Type", ""),
+            ("400 Bad Request", "snappy: corrupt input"),
+            ("400 Bad Request", "cannot decompress"),
+        ] {
+            let judge = Judge::start(move |_, posted| match posted.header("content-encoding") {
+                Some("zstd") => (refusal.0.to_owned(), refusal.1.to_owned()),
+                _ => taken(posted),
+            })
+            .await;
+            let mut exporter = Running::start_at(judge.address, &format!("compression: zstd\n{version}")).await;
+            for _ in 0..3 {
+                assert_eq!(learn(exporter.send(4).await).await, AckOutcome::Delivered);
+            }
+            exporter.end().await;
+            assert_eq!(encodings(&judge), ["zstd", "snappy", "snappy", "snappy"], "{refusal:?}");
+            assert!(
+                judge.seen().iter().all(|(posted, _)| (posted.version == ProtocolVersion::V2) != version.is_empty())
+            );
+            assert_eq!(exporter.counted("send_failed_metric_points"), 0.0);
+        }
+    }
 }
 
 #[tokio::test]
