@@ -39,6 +39,8 @@ pub(super) struct Refusal {
     pub(super) words: String,
     /// Whether it says so of something in the request, as opposed to the request itself.
     names_a_reason: bool,
+    /// Whether it says so of the request's form: how it is compressed or encoded.
+    pub(super) of_form: bool,
     /// How much it has written all the same (version 2.0).
     pub(super) written: Written,
 }
@@ -90,13 +92,16 @@ impl Refusal {
 /// Whether an answer says more than its status does. What it says is not looked at any further: the specification wants words
 /// to be passed on, not interpreted.
 fn names_a_reason(status: StatusCode, words: &str) -> bool {
+    let about_the_whole = is_about_the_whole(words);
     let words = words.trim().to_ascii_lowercase();
     let phrase = status.canonical_reason().unwrap_or_default().to_ascii_lowercase();
     let bare = words.trim_start_matches(status.as_str()).trim();
-    !(bare.is_empty()
-        || bare.trim_end_matches(['.', '!']) == phrase
-        || words.starts_with('<')
-        || ABOUT_THE_WHOLE.iter().any(|about| words.contains(about)))
+    !(bare.is_empty() || bare.trim_end_matches(['.', '!']) == phrase || words.starts_with('<') || about_the_whole)
+}
+
+fn is_about_the_whole(words: &str) -> bool {
+    let words = words.to_ascii_lowercase();
+    ABOUT_THE_WHOLE.iter().any(|about| words.contains(about))
 }
 
 impl Sender {
@@ -144,6 +149,7 @@ impl Sender {
         Attempt::Refused(Refusal {
             status: head.status,
             names_a_reason: names_a_reason(head.status, &words),
+            of_form: head.status == StatusCode::UNSUPPORTED_MEDIA_TYPE || is_about_the_whole(&words),
             words: why,
             written: written.unwrap_or_default(),
         })
