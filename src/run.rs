@@ -96,7 +96,11 @@ impl Resolver {
     pub fn resolve(&self) -> Result<Resolved, ConfigErrors> {
         let Loaded { root, mut warnings, .. } = self.load()?;
         let allow_none = self.options.gates.is_enabled("service.AllowNoPipelines");
-        let config = ServiceConfig::read(&root, &self.components, allow_none)?;
+        let config = ServiceConfig::read(&root, &self.components, allow_none).map_err(|mut errors| {
+            // A variable that is not set is the reason of many a value that is missing or makes no sense.
+            errors.explain(&warnings);
+            errors
+        })?;
         warnings.extend(config.warnings.iter().cloned());
         let mut graph = Graph::of(&config, self.components);
         if let Some(vertex) = own_metrics(&config.telemetry, PROGRAM, &self.instance) {

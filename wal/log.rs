@@ -1,6 +1,7 @@
 //! The log: appending, acknowledging, syncing.
 
 mod limits;
+mod sync;
 
 use crate::index::{Backlog, Index, Losses, Position, Segment};
 use crate::lock::DirectoryLock;
@@ -12,7 +13,6 @@ use parking_lot::Mutex;
 use std::fs::File;
 use std::io::{self, Write as _};
 use std::sync::Arc;
-use std::time::Duration;
 use tokio::sync::watch;
 
 /// Why a record was not appended. Nothing of it is in the log then.
@@ -72,9 +72,6 @@ struct Active {
     oldest_ms: i64,
     newest_ms: i64,
 }
-
-/// Complete segments that wait for a sync, each an open file. There are more only if nobody asks for syncs.
-const MAX_UNSYNCED: usize = 16;
 
 /// A buffer beyond this is given back after the append that needed it.
 const KEPT: usize = 1 << 20;
@@ -201,105 +198,6 @@ impl Log {
         (index.segments.len(), index.bytes())
     }
 
-    /// Forces everything that is appended and acknowledged to the disk. Blocks, while others can go on.
-    ///
-    /// # Errors
-    /// If the system cannot say that it is there. What was appended since the last sync may then be lost if the machine
-    /// dies.
-    pub fn sync(&self) -> io::Result<()> {
-        let inner = &self.0;
-        let (mut files, directory_changed) = {
-            let mut writer = inner.writer.lock();
-            (std::mem::take(&mut writer.unsynced), std::mem::take(&mut writer.directory_changed))
-        };
-        let mut handles = Ok(());
-        {
-            let mut index = inner.index.lock();
-            for cursor in index.cursors.iter_mut().filter(|cursor| cursor.dirty) {
-                match cursor.file.handle() {
-                    Ok(file) => {
-                        files.push(Arc::new(file));
-                        cursor.dirty = false;
-                    }
-                    Err(error) => handles = Err(error),
-                }
-            }
-        }
-        let synced = files.iter().try_for_each(|file| file.sync_data()).and(handles);
-        let synced = synced
-            .and_then(|()| if directory_changed { segment::sync_directory(&inner.options.directory) } else { Ok(()) });
-        if synced.is_err() {
-            // The kernel may have thrown away what it could not write; what follows goes to another file.
-            inner.writer.lock().active = None;
-        }
-        synced
-    }
-
-    /// Deletes what nobody needs any more, drops what is too old, and syncs if the policy wants it. To be called every
-    /// second or so. Blocks.
-    ///
-    /// # Errors
-    /// As [`Log::sync`].
-    pub fn maintain(&self) -> io::Result<()> {
-        self.0.enforce_age();
-        self.0.remove_done();
-        if self.0.options.sync == SyncPolicy::Never { Ok(()) } else { self.sync() }
-    }
-
-    /// Calls [`Log::maintain`] on the blocking pool as often as the policy asks for, as long as there is something to do.
-    /// Ends with the runtime, or when it is dropped.
-    pub async fn maintain_while_open(self) {
-        let pause = match self.0.options.sync {
-            SyncPolicy::Every(pause) => pause.max(Duration::from_millis(10)),
-            SyncPolicy::Always | SyncPolicy::Never => Duration::from_secs(1),
-        };
-        let mut failing = false;
-        let mut settled = None;
-        loop {
-            tokio::time::sleep(pause).await;
-            let state = self.0.state();
-            if settled == Some(state) && !failing {
-                continue;
-            }
-            settled = Some(state);
-            let log = self.clone();
-            let result = tokio::task::spawn_blocking(move || log.maintain()).await;
-            match result {
-                Ok(Ok(())) if failing => {
-                    failing = false;
-                    tracing::info!(directory = %self.0.shown(), "The log can be synced to the disk again.");
-                }
-                Ok(Ok(())) => {}
-                Ok(Err(error)) => {
-                    failing = true;
-                    tracing::error!(
-                        %error,
-                        directory = %self.0.shown(),
-                        "The log cannot be synced to the disk; if the machine dies now, samples that wait are lost."
-                    );
-                }
-                // The runtime is ending.
-                Err(_) => return,
-            }
-        }
-    }
-
-    /// Syncs, waits up to `patience` for other holders of the log to let go of it, and gives the directory free. Blocks.
-    ///
-    /// Threads of the blocking pool hold the log until they are done with a read, which nobody waits for any more; whoever
-    /// opens the directory next is not to find it taken because of that.
-    ///
-    /// # Errors
-    /// If the last sync has failed; the directory is free all the same.
-    pub fn close(self, patience: Duration) -> io::Result<()> {
-        let synced = self.maintain();
-        let started = std::time::Instant::now();
-        while Arc::strong_count(&self.0) > 1 && started.elapsed() < patience {
-            std::thread::sleep(Duration::from_millis(2));
-        }
-        synced
-    }
-
     /// Lets the disk take so many more bytes of records.
     #[cfg(test)]
     pub(crate) fn leave_room(&self, bytes: Option<u64>) {
@@ -365,18 +263,15 @@ impl Inner {
         if let Err(error) = synced {
             // What was written of it is no whole record, or not to be believed; readers know where the segment ends.
             active.file.set_len(active.len).ok();
+            writer.note_unsynced();
             return Err(failed(error));
         }
         active.len += header.total();
         active.oldest_ms = active.oldest_ms.min(record.oldest_ms);
         active.newest_ms = active.newest_ms.max(record.newest_ms);
-        if writer.unsynced.last().is_none_or(|last| !Arc::ptr_eq(last, &active.file)) {
-            writer.unsynced.push(Arc::clone(&active.file));
-        }
-        if writer.unsynced.len() > MAX_UNSYNCED {
-            writer.unsynced.remove(0);
-        }
-        Ok(self.announce(active, &header))
+        let end = self.announce(active, &header);
+        writer.note_unsynced();
+        Ok(end)
     }
 
     /// Makes the record known to readers.
@@ -423,6 +318,7 @@ impl Inner {
         if writer.room.is_some_and(|room| room < START) {
             return Err(io::ErrorKind::StorageFull.into());
         }
+        self.make_room_for_handles(writer)?;
         let file = Arc::new(segment::create(&self.options.directory, header)?);
         writer.directory_changed = true;
         if self.options.sync == SyncPolicy::Always {

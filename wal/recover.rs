@@ -3,7 +3,7 @@
 use crate::cursor::{self, CursorFile, Stored};
 use crate::index::{Cursor, Index, Losses, Position, Reason, Segment};
 use crate::lock::{DirectoryLock, LockError};
-use crate::options::Options;
+use crate::options::{Options, SyncPolicy};
 use crate::record::Header;
 use crate::scan::{Found, Window};
 use crate::segment::{self, START, SegmentHeader};
@@ -122,6 +122,9 @@ pub(crate) fn recover(options: &Options) -> Result<Recovered, OpenError> {
         index.cursors.push(opened);
     }
     index.resettle();
+    if options.sync != SyncPolicy::Never {
+        settle_on_disk(directory, &mut index);
+    }
     Ok(Recovered { lock, index, torn_bytes: torn.bytes, abandoned })
 }
 
@@ -140,16 +143,33 @@ fn abandon(directory: &Path, name: String, at: Position, index: &Index, replaced
     (!replaced).then_some(Abandoned { name, samples })
 }
 
-/// Makes a directory and those above it that are missing.
+/// Forces to the disk where destinations stand, and that their files are there. A destination whose file is lost with the
+/// machine's power would begin where others stand, and miss what they had already.
+fn settle_on_disk(directory: &Path, index: &mut Index) {
+    let cursors = index.cursors.iter_mut().filter(|cursor| cursor.dirty);
+    let synced = cursors.map(|cursor| cursor.file.handle()?.sync_data()).fold(Ok(()), io::Result::and);
+    if let Err(error) = synced.and_then(|()| segment::sync_directory(directory)) {
+        tracing::warn!(%error, directory = %directory.display(), "The files of a log cannot be synced to the disk.");
+    }
+}
+
+/// Makes a directory and those above it that are missing, and forces their names to the disk as far as that is possible.
 ///
 /// # Errors
 /// If the system refuses.
 pub fn create_directory(directory: &Path, permissions: u32) -> io::Result<()> {
+    let missing: Vec<&Path> = directory.ancestors().take_while(|path| !path.exists()).collect();
     let mut builder = std::fs::DirBuilder::new();
     builder.recursive(true);
     #[cfg(unix)]
     std::os::unix::fs::DirBuilderExt::mode(&mut builder, permissions);
-    builder.create(directory)
+    builder.create(directory)?;
+    for path in missing {
+        // Some filesystems sync no directories, and a relative path may end without a name above it.
+        let above = path.parent().filter(|above| !above.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        segment::sync_directory(above).ok();
+    }
+    Ok(())
 }
 
 fn open_cursor(
@@ -324,7 +344,11 @@ fn cut(path: &Path, end: u64, len: u64, samples: u64) {
         samples,
         "The log ends within a record, as after a crash; it is cut off at the last whole one."
     );
-    let cut = OpenOptions::new().write(true).open(path).and_then(|file| file.set_len(end));
+    // Once other segments follow, a tail that came back would count as damage.
+    let cut = OpenOptions::new().write(true).open(path).and_then(|file| {
+        file.set_len(end)?;
+        file.sync_all()
+    });
     if let Err(error) = cut {
         // It is not read in any case: the end is known.
         tracing::warn!(%error, segment = %path.display(), "The torn tail of a segment cannot be cut off.");

@@ -21,7 +21,7 @@ use tokio::time::Instant;
 use super::config::{DebugConfig, Verbosity};
 use super::sampling::Sampler;
 use super::tree::Tree;
-use super::values::timestamp;
+use super::values::{put_detailed_value, put_normal_value, timestamp};
 use super::{FACTORY, messages, text};
 
 fn series(family: &str, kind: FamilyKind, name: &str, part: Part, attributes: &[(&str, &str)]) -> Arc<Series> {
@@ -54,9 +54,9 @@ fn batch() -> MetricBatch {
         count: 3,
         sum: Some(4.5),
         min: Some(1.0),
-        max: None,
         bounds: [1.0, 2.5].into(),
         bucket_counts: [1, 0, 2].into(),
+        ..Histogram::default()
     };
     let exponential = ExponentialHistogram {
         count: 4,
@@ -109,6 +109,36 @@ fn normal_is_one_line_a_point() {
          lat{zone=z1} count=2 sum=3.000000 q0.5=1.5\n\
          flat_bucket{a=b,zone=z1,le=0.5} 7.5\n\
          gone{zone=z1} no recorded value\n"
+    );
+}
+
+#[test]
+fn fractions_are_shown_as_they_are() {
+    let explicit = Value::FloatHistogram(Box::new(Histogram {
+        count: 2.75,
+        sum: Some(9.0),
+        bounds: [0.5].into(),
+        bucket_counts: [0.25, 2.5].into(),
+        ..Histogram::default()
+    }));
+    let exponential = Value::FloatExponentialHistogram(Box::new(ExponentialHistogram {
+        count: 1.5,
+        zero_count: 0.5,
+        zero_threshold: 0.25,
+        positive: ExponentialBuckets { offset: 0, counts: [0.0, 1.0].into() },
+        ..ExponentialHistogram::default()
+    }));
+    let (mut normal, mut detailed) = (String::new(), String::new());
+    for value in [&explicit, &exponential] {
+        put_normal_value(&mut normal, value);
+        normal.push('\n');
+        put_detailed_value(&mut detailed, value);
+    }
+    assert_eq!(normal, "count=2.75 sum=9 le0.5=0.25 2.5\ncount=1.5 (-0.250000,0.250000]=0.5 (2.000000,4.000000]=1\n");
+    assert_eq!(
+        detailed,
+        "Count: 2.75\nSum: 9.000000\nExplicitBounds #0: 0.500000\nBuckets #0, Count: 0.25\nBuckets #1, Count: 2.5\n\
+         Count: 1.5\nScale: 0\nBucket (-0.250000, 0.250000], Count: 0.5\nBucket (2.000000, 4.000000], Count: 1\n"
     );
 }
 

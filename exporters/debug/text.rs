@@ -180,8 +180,8 @@ fn point_title(point: &Point) -> &'static str {
     };
     match value {
         Value::Float(_) | Value::Int(_) | Value::NoRecordedValue(_) => "NumberDataPoints",
-        Value::Histogram(_) => "HistogramDataPoints",
-        Value::ExponentialHistogram(_) => "ExponentialHistogramDataPoints",
+        Value::Histogram(_) | Value::FloatHistogram(_) => "HistogramDataPoints",
+        Value::ExponentialHistogram(_) | Value::FloatExponentialHistogram(_) => "ExponentialHistogramDataPoints",
         Value::Summary(_) => "SummaryDataPoints",
     }
 }

@@ -3,7 +3,7 @@
 use std::fmt::{self, Write as _};
 
 use pipeline::AttributeValue;
-use pipeline::value::{ExponentialBuckets, ExponentialHistogram, Value};
+use pipeline::value::{Count, ExponentialBuckets, ExponentialHistogram, Histogram, Value};
 
 /// An attribute value with its type around it, as the detailed dump has it: `Str(x)`.
 pub(super) struct Typed<'a>(pub(super) AttributeValue<'a>);
@@ -56,20 +56,10 @@ pub(super) fn put_normal_value(out: &mut String, value: &Value) {
                 put_normal_value(out, held);
             }
         }
-        Value::Histogram(h) => {
-            put_heading(out, h.count, h.sum, h.min, h.max);
-            let bounds = h.bounds.iter().map(Some).chain(std::iter::repeat(None));
-            for (count, bound) in h.bucket_counts.iter().zip(bounds) {
-                match bound {
-                    Some(bound) => put(out, format_args!(" le{bound}={count}")),
-                    None => put(out, format_args!(" {count}")),
-                }
-            }
-        }
-        Value::ExponentialHistogram(h) => {
-            put_heading(out, h.count, h.sum, h.min, h.max);
-            each_bucket(h, |low, high, count| put(out, format_args!(" ({low:.6},{high:.6}]={count}")));
-        }
+        Value::Histogram(h) => put_normal_histogram(out, h),
+        Value::FloatHistogram(h) => put_normal_histogram(out, h),
+        Value::ExponentialHistogram(h) => put_normal_exponential(out, h),
+        Value::FloatExponentialHistogram(h) => put_normal_exponential(out, h),
         Value::Summary(s) => {
             put(out, format_args!("count={} sum={:.6}", s.count, s.sum));
             for (quantile, value) in &s.quantiles {
@@ -79,7 +69,23 @@ pub(super) fn put_normal_value(out: &mut String, value: &Value) {
     }
 }
 
-fn put_heading(out: &mut String, count: u64, sum: Option<f64>, min: Option<f64>, max: Option<f64>) {
+fn put_normal_histogram<N: Count>(out: &mut String, h: &Histogram<N>) {
+    put_heading(out, h.count, h.sum, h.min, h.max);
+    let bounds = h.bounds.iter().map(Some).chain(std::iter::repeat(None));
+    for (count, bound) in h.bucket_counts.iter().zip(bounds) {
+        match bound {
+            Some(bound) => put(out, format_args!(" le{bound}={count}")),
+            None => put(out, format_args!(" {count}")),
+        }
+    }
+}
+
+fn put_normal_exponential<N: Count>(out: &mut String, h: &ExponentialHistogram<N>) {
+    put_heading(out, h.count, h.sum, h.min, h.max);
+    each_bucket(h, |low, high, count| put(out, format_args!(" ({low:.6},{high:.6}]={count}")));
+}
+
+fn put_heading(out: &mut String, count: impl Count, sum: Option<f64>, min: Option<f64>, max: Option<f64>) {
     put(out, format_args!("count={count}"));
     for (name, value) in [("sum", sum), ("min", min), ("max", max)] {
         if let Some(value) = value {
@@ -99,22 +105,10 @@ pub(super) fn put_detailed_value(out: &mut String, value: &Value) {
                 put_detailed_value(out, held);
             }
         }
-        Value::Histogram(h) => {
-            put_facts(out, h.count, h.sum, h.min, h.max);
-            for (at, bound) in h.bounds.iter().enumerate() {
-                put(out, format_args!("ExplicitBounds #{at}: {bound:.6}\n"));
-            }
-            for (at, count) in h.bucket_counts.iter().enumerate() {
-                put(out, format_args!("Buckets #{at}, Count: {count}\n"));
-            }
-        }
-        Value::ExponentialHistogram(h) => {
-            put_facts(out, h.count, h.sum, h.min, h.max);
-            put(out, format_args!("Scale: {}\n", h.scale));
-            each_bucket(h, |low, high, count| {
-                put(out, format_args!("Bucket ({low:.6}, {high:.6}], Count: {count}\n"));
-            });
-        }
+        Value::Histogram(h) => put_detailed_histogram(out, h),
+        Value::FloatHistogram(h) => put_detailed_histogram(out, h),
+        Value::ExponentialHistogram(h) => put_detailed_exponential(out, h),
+        Value::FloatExponentialHistogram(h) => put_detailed_exponential(out, h),
         Value::Summary(s) => {
             put(out, format_args!("Count: {}\nSum: {:.6}\n", s.count, s.sum));
             for (at, (quantile, value)) in s.quantiles.iter().enumerate() {
@@ -124,7 +118,25 @@ pub(super) fn put_detailed_value(out: &mut String, value: &Value) {
     }
 }
 
-fn put_facts(out: &mut String, count: u64, sum: Option<f64>, min: Option<f64>, max: Option<f64>) {
+fn put_detailed_histogram<N: Count>(out: &mut String, h: &Histogram<N>) {
+    put_facts(out, h.count, h.sum, h.min, h.max);
+    for (at, bound) in h.bounds.iter().enumerate() {
+        put(out, format_args!("ExplicitBounds #{at}: {bound:.6}\n"));
+    }
+    for (at, count) in h.bucket_counts.iter().enumerate() {
+        put(out, format_args!("Buckets #{at}, Count: {count}\n"));
+    }
+}
+
+fn put_detailed_exponential<N: Count>(out: &mut String, h: &ExponentialHistogram<N>) {
+    put_facts(out, h.count, h.sum, h.min, h.max);
+    put(out, format_args!("Scale: {}\n", h.scale));
+    each_bucket(h, |low, high, count| {
+        put(out, format_args!("Bucket ({low:.6}, {high:.6}], Count: {count}\n"));
+    });
+}
+
+fn put_facts(out: &mut String, count: impl Count, sum: Option<f64>, min: Option<f64>, max: Option<f64>) {
     put(out, format_args!("Count: {count}\n"));
     for (name, value) in [("Sum", sum), ("Min", min), ("Max", max)] {
         if let Some(value) = value {
@@ -134,19 +146,19 @@ fn put_facts(out: &mut String, count: u64, sum: Option<f64>, min: Option<f64>, m
 }
 
 /// Calls `each` with the bounds and the count of every bucket that is not empty, from the lowest up.
-fn each_bucket(h: &ExponentialHistogram, mut each: impl FnMut(f64, f64, u64)) {
+fn each_bucket<N: Count>(h: &ExponentialHistogram<N>, mut each: impl FnMut(f64, f64, N)) {
     // OTLP: a bucket at index i ends at base^(i+1), where base is 2^(2^-scale).
-    let bound = |buckets: &ExponentialBuckets, at: usize| {
+    let bound = |buckets: &ExponentialBuckets<N>, at: usize| {
         let index = f64::from(buckets.offset) + at as f64;
         (index * f64::from(-h.scale).exp2()).exp2()
     };
-    let filled = |buckets: &ExponentialBuckets| -> Vec<(usize, u64)> {
-        buckets.counts.iter().copied().enumerate().filter(|(_, count)| *count != 0).collect()
+    let filled = |buckets: &ExponentialBuckets<N>| -> Vec<(usize, N)> {
+        buckets.counts.iter().copied().enumerate().filter(|(_, count)| !count.is_zero()).collect()
     };
     for (at, count) in filled(&h.negative).into_iter().rev() {
         each(-bound(&h.negative, at + 1), -bound(&h.negative, at), count);
     }
-    if h.zero_count != 0 {
+    if !h.zero_count.is_zero() {
         each(-h.zero_threshold, h.zero_threshold, h.zero_count);
     }
     for (at, count) in filled(&h.positive) {

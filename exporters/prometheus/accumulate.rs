@@ -2,7 +2,7 @@
 
 use pipeline::FamilyKind;
 use pipeline::temporality::{add, is_delta};
-use pipeline::value::{Histogram, Point, Value};
+use pipeline::value::{Count, ExponentialHistogram, Histogram, Point, Value};
 
 use super::rules::Reason;
 
@@ -56,14 +56,12 @@ impl Current {
 /// The part of a value that the text formats can show: of exponential histograms count and sum.
 fn shown(value: Value) -> Value {
     match value {
-        Value::ExponentialHistogram(h) => Value::Histogram(Box::new(Histogram {
-            count: h.count,
-            sum: h.sum,
-            min: h.min,
-            max: h.max,
-            bounds: Box::default(),
-            bucket_counts: Box::default(),
-        })),
+        Value::ExponentialHistogram(h) => Value::Histogram(Box::new(unbucketed(&h))),
+        Value::FloatExponentialHistogram(h) => Value::FloatHistogram(Box::new(unbucketed(&h))),
         other => other,
     }
+}
+
+fn unbucketed<N: Count>(h: &ExponentialHistogram<N>) -> Histogram<N> {
+    Histogram { count: h.count, sum: h.sum, min: h.min, max: h.max, reset: h.reset, ..Histogram::default() }
 }

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 use std::time::Instant as Clock;
 
-use pipeline::value::{Histogram, Summary, Value};
+use pipeline::value::{Count, Histogram, Summary, Value};
 use prometheus::number::{format_openmetrics_float, push_go_float};
 
 use super::families::Shown;
@@ -152,10 +152,11 @@ impl Store {
         match &row.entry.current.value {
             Value::Float(value) => put_number(&mut line, row, kind, &name, *value),
             Value::Int(value) => put_number(&mut line, row, kind, &name, *value as f64),
-            Value::Histogram(histogram) => put_histogram(&mut line, &name, histogram),
+            Value::Histogram(histogram) => put_histogram(&mut line, kind, &name, histogram),
+            Value::FloatHistogram(histogram) => put_histogram(&mut line, kind, &name, histogram),
             Value::Summary(summary) => put_summary(&mut line, &name, summary),
-            // Neither is ever stored.
-            Value::ExponentialHistogram(_) | Value::NoRecordedValue(_) => {}
+            // None of these is ever stored.
+            Value::ExponentialHistogram(_) | Value::FloatExponentialHistogram(_) | Value::NoRecordedValue(_) => {}
         }
     }
 
@@ -182,6 +183,7 @@ fn put_header(out: &mut String, family: &str, shown: &Shown, form: PageForm) {
         (true, Kind::Info) => family.strip_suffix("_info").map_or((family, "gauge"), |name| (name, "info")),
         (true, Kind::StateSet) => (family, "stateset"),
         (true, Kind::Untyped) => (family, "unknown"),
+        (true, Kind::GaugeHistogram) => (family, "gaugehistogram"),
         (true, kind) => (family, text_type(kind)),
     };
     let name = family_name(name, form);
@@ -203,7 +205,8 @@ fn text_type(kind: Kind) -> &'static str {
         Kind::Untyped => "untyped",
         Kind::Gauge | Kind::Info | Kind::StateSet => "gauge",
         Kind::Counter => "counter",
-        Kind::Histogram => "histogram",
+        // The text format has no type of its own for those whose counts go down again.
+        Kind::Histogram | Kind::GaugeHistogram => "histogram",
         Kind::Summary => "summary",
     }
 }
@@ -244,16 +247,18 @@ fn put_number(line: &mut Line<'_>, row: &Row<'_>, kind: Kind, name: &str, value:
     line.put(name, &Sample { part: part.as_ref().map(|(label, text)| (*label, text.as_str())), value, exemplar });
 }
 
-fn put_histogram(line: &mut Line<'_>, name: &str, histogram: &Histogram) {
+fn put_histogram<N: Count>(line: &mut Line<'_>, kind: Kind, name: &str, histogram: &Histogram<N>) {
+    let gauge = line.form.open_metrics && kind == Kind::GaugeHistogram;
+    let [sum_suffix, count_suffix] = if gauge { ["_gsum", "_gcount"] } else { ["_sum", "_count"] };
     let exemplars = line.exemplars;
     let bucket_name = format!("{name}_bucket");
     let mut below = f64::NEG_INFINITY;
-    let mut count = 0u64;
+    let mut count = N::default();
     let finite = histogram.bounds.iter().copied().zip(histogram.bucket_counts.iter().copied());
     // The last bucket counts everything, whatever the others say.
     for (bound, cumulative) in finite
         .map(|(bound, in_bucket)| {
-            count = count.saturating_add(in_bucket);
+            count = count.plus(in_bucket);
             (bound, count)
         })
         .chain([(f64::INFINITY, histogram.count)])
@@ -263,13 +268,13 @@ fn put_histogram(line: &mut Line<'_>, name: &str, histogram: &Histogram) {
             let value = exemplar.value.as_f64();
             value > below && value <= bound
         });
-        line.put(&bucket_name, &Sample { part: Some(("le", &le)), value: cumulative as f64, exemplar });
+        line.put(&bucket_name, &Sample { part: Some(("le", &le)), value: cumulative.as_f64(), exemplar });
         below = bound;
     }
     if let Some(sum) = histogram.sum {
-        line.put(&format!("{name}_sum"), &Sample { part: None, value: sum, exemplar: None });
+        line.put(&format!("{name}{sum_suffix}"), &Sample { part: None, value: sum, exemplar: None });
     }
-    line.put(&format!("{name}_count"), &Sample { part: None, value: histogram.count as f64, exemplar: None });
+    line.put(&format!("{name}{count_suffix}"), &Sample { part: None, value: histogram.count.as_f64(), exemplar: None });
 }
 
 fn put_summary(line: &mut Line<'_>, name: &str, summary: &Summary) {

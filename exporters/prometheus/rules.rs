@@ -19,6 +19,7 @@ pub(super) enum Kind {
     Gauge,
     Counter,
     Histogram,
+    GaugeHistogram,
     Summary,
     Info,
     StateSet,
@@ -168,7 +169,10 @@ fn kept(series: &Series, kind: Kind) -> Exposed {
         return whole(Kind::Untyped, label);
     };
     match series.part {
-        // Each sample of a gauge histogram has a name of its own.
+        Part::Whole if series.family.kind == FamilyKind::GaugeHistogram && series.name == series.family.name => {
+            whole(Kind::GaugeHistogram, None)
+        }
+        // Where it does not travel whole, each sample of a gauge histogram has a name of its own.
         Part::Whole if series.family.kind == FamilyKind::GaugeHistogram => whole(Kind::Gauge, None),
         Part::Created if kind == Kind::Counter => {
             Exposed { family: format!("{base}_total"), kind, suffix, part_label: None }

@@ -85,6 +85,8 @@ pub(super) struct StoreLimits {
     without_exemplars: bool,
     /// Whether the store's answers are those of AMP, which has names for its reasons.
     names_reasons: bool,
+    /// Whether native histograms have to have exponential buckets.
+    exponential_only: bool,
 }
 
 impl StoreLimits {
@@ -98,6 +100,7 @@ impl StoreLimits {
         age_is_own: false,
         without_exemplars: true,
         names_reasons: true,
+        exponential_only: true,
     };
 
     /// Compressed bytes at which a request is full, so that it stays below its limit with what is not compressed yet.
@@ -180,6 +183,11 @@ impl Guard {
         let by_number = limits.labels.map(|labels| labels.saturating_mul(SHORTEST_LABEL));
         let wide = [by_number, limits.label_bytes].into_iter().flatten().min().unwrap_or(usize::MAX);
         Self { limits, oldest: i64::MIN, wide, told: HashMap::new() }
+    }
+
+    /// Whether the store takes native histograms that list their bounds.
+    pub(super) fn takes_listed_bounds(&self) -> bool {
+        !self.limits.exponential_only
     }
 
     /// Takes note of the time.

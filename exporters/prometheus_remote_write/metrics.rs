@@ -30,6 +30,7 @@ pub(super) struct Metrics {
     endpoint: String,
     sent_points: Counter,
     failed_points: Counter,
+    translated: Counter,
     sent_requests: Counter,
     written_samples: Counter,
     written_histograms: Counter,
@@ -56,6 +57,7 @@ impl Metrics {
         Self {
             sent_points: counter("sent_metric_points", "Data points that the store has accepted."),
             failed_points: counter("send_failed_metric_points", GIVEN_UP),
+            translated: detail("translated_time_series", "Series and parts of series that were put into requests."),
             sent_requests: detail("sent_batches", "Requests that the store has accepted."),
             written_samples: detail("written_samples", "Samples that the store has accepted."),
             written_histograms: detail("written_histograms", "Native histograms that the store has accepted."),
@@ -108,6 +110,11 @@ impl Metrics {
         self.telemetry.gauge("otelcol_exporter_queue_capacity", "Requests that may wait.", &own).set(capacity as f64);
     }
 
+    /// Counts what was put into a request.
+    pub(super) fn translated(&self, contents: &Contents) {
+        self.translated.add(contents.samples + contents.histograms);
+    }
+
     /// Publishes how many shards are in use and what the label tables hold.
     pub(super) fn state(&self, shards: usize, (origins, series): (usize, usize)) {
         let both = [("exporter", self.exporter.as_str()), ("endpoint", self.endpoint.as_str())];
@@ -117,6 +124,8 @@ impl Metrics {
                 .set(value as f64);
         };
         gauge("shards", "Shards that samples are spread over.", shards);
+        // Under the Collector's name.
+        gauge("consumers", "Requests that may be under way at once.", shards);
         gauge("cached_origins", "Origins whose labels are kept in wire form.", origins);
         gauge("cached_series", "Series whose labels are kept in wire form.", series);
     }

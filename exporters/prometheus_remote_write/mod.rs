@@ -15,6 +15,7 @@ mod limits;
 mod log;
 mod metadata;
 mod metrics;
+mod native;
 mod sample;
 mod send;
 mod shards;

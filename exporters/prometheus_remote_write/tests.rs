@@ -23,6 +23,7 @@ mod delivery;
 mod deltas;
 mod durable;
 mod encoding;
+mod natives;
 mod observed;
 mod parts;
 mod settings;

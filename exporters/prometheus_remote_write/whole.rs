@@ -1,14 +1,15 @@
 //! Histograms and summaries that travel whole, in the form remote write has for them: explicit bounds and
 //! summaries become one series per part, exponential histograms become native ones.
 
-use pipeline::value::ExponentialBuckets;
-use pipeline::{Exemplar, ExponentialHistogram, FamilyKind, Histogram, Part, Series, Slot, Summary, Value};
+use pipeline::value::Count;
+use pipeline::{Exemplar, FamilyKind, Histogram, Origin, Part, Series, Slot, Summary, Value};
 use prometheus::number::format_shortest_decimal;
-use prometheus::remote_write::wire::{self, BucketSpan, Buckets, CUSTOM_BUCKETS, HistogramCount, NativeHistogram};
+use prometheus::remote_write::wire::{self, NativeHistogram};
 use prometheus::translate::attribute_text;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
+use super::native::{SentCount, listed, native};
 use super::sample::STALE;
 
 /// What a whole value is sent as.
@@ -22,13 +23,6 @@ pub(super) enum Parts {
     Unsendable(&'static str),
 }
 
-/// The smallest scale of native histograms, which is also the smallest that can be reached by merging.
-const MIN_SCHEMA: i32 = -4;
-/// The largest scale of native histograms; finer ones are merged down to it.
-const MAX_SCHEMA: i32 = 8;
-/// Zero threshold where the sender gave none (OpenTelemetry specification, Prometheus compatibility).
-const DEFAULT_ZERO_THRESHOLD: f64 = 1e-128;
-
 /// What whole values were split into, by series and by where they come from, so that their parts are worked out once, and a later
 /// staleness marker reaches each of them.
 #[derive(Debug, Default)]
@@ -37,6 +31,9 @@ pub(super) struct SplitSeries {
     shapes: HashMap<(Slot, Slot), Arc<Shape>>,
     /// The last shape of a series at any origin, which others are likely to have as well.
     shared: HashMap<Slot, Arc<Shape>>,
+    /// Whose last value was a native histogram with fractions, by the slots of origin and series. A marker is of the same kind, so
+    /// that a store does not take it for another beginning.
+    fractions: HashSet<(Slot, Slot)>,
     /// Room for values, used again and again.
     values: Vec<f64>,
 }
@@ -74,34 +71,70 @@ const MAX_SHAPES: usize = 100_000;
 pub(super) fn is_flat(series: &Series) -> bool {
     !matches!(
         (series.family.kind, &series.part),
-        (FamilyKind::Histogram { .. } | FamilyKind::ExponentialHistogram { .. } | FamilyKind::Summary, Part::Whole)
+        (
+            FamilyKind::Histogram { .. }
+                | FamilyKind::ExponentialHistogram { .. }
+                | FamilyKind::GaugeHistogram
+                | FamilyKind::Summary,
+            Part::Whole
+        )
     ) || *series.name != *series.family.name
 }
 
 impl SplitSeries {
     /// What `value` of `series` at `origin` is sent as; histograms with listed bounds as native ones if `lists_bounds`.
-    pub(super) fn parts(&mut self, origin: Slot, series: &Arc<Series>, value: &Value, lists_bounds: bool) -> Parts {
+    pub(super) fn parts(&mut self, from: &Origin, series: &Arc<Series>, value: &Value, lists_bounds: bool) -> Parts {
+        let origin = from.slot();
         match value {
-            Value::Histogram(histogram) if lists_bounds && !histogram.bucket_counts.is_empty() => {
-                // A later marker is one for the whole of it.
-                self.shapes.remove(&(origin, series.slot()));
-                listed(histogram)
-            }
-            Value::Histogram(histogram) => {
-                let counted = histogram.bounds.len().min(histogram.bucket_counts.len());
-                let bounds = histogram.bounds.get(..counted).unwrap_or_default();
-                let shape = self.shape(origin, series, histogram.sum.is_some(), bounds.iter().copied());
-                self.samples(shape, histogram_values(histogram))
-            }
+            Value::Histogram(histogram) => self.explicit(origin, series, histogram, lists_bounds),
+            Value::FloatHistogram(histogram) => self.explicit(origin, series, histogram, lists_bounds),
             Value::Summary(summary) => {
                 let quantiles = summary.quantiles.iter().map(|(quantile, _)| *quantile);
                 let shape = self.shape(origin, series, true, quantiles);
                 self.samples(shape, summary_values(summary))
             }
-            Value::ExponentialHistogram(histogram) => native(histogram),
+            Value::ExponentialHistogram(histogram) => {
+                self.is_native::<u64>(origin, series);
+                native(histogram, from.source).map_or_else(Parts::Unsendable, |native| Parts::Native(Box::new(native)))
+            }
+            Value::FloatExponentialHistogram(histogram) => {
+                self.is_native::<f64>(origin, series);
+                native(histogram, from.source).map_or_else(Parts::Unsendable, |native| Parts::Native(Box::new(native)))
+            }
             Value::NoRecordedValue(held) => self.stale(origin, series, lists_bounds, held.as_deref()),
             Value::Float(_) | Value::Int(_) => Parts::Unsendable("invalid_value"),
         }
+    }
+
+    fn explicit<N: SentCount>(
+        &mut self,
+        origin: Slot,
+        series: &Arc<Series>,
+        histogram: &Histogram<N>,
+        lists_bounds: bool,
+    ) -> Parts {
+        if lists_bounds && !histogram.bucket_counts.is_empty() {
+            self.is_native::<N>(origin, series);
+            return Parts::Native(Box::new(listed(histogram)));
+        }
+        let counted = histogram.bounds.len().min(histogram.bucket_counts.len());
+        let bounds = histogram.bounds.get(..counted).unwrap_or_default();
+        let shape = self.shape(origin, series, histogram.sum.is_some(), bounds.iter().copied());
+        self.samples(shape, histogram_values(histogram))
+    }
+
+    /// A later marker is one for the whole histogram, and of its kind.
+    fn is_native<N: SentCount>(&mut self, origin: Slot, series: &Arc<Series>) {
+        let key = (origin, series.slot());
+        self.shapes.remove(&key);
+        if !N::FRACTIONS {
+            self.fractions.remove(&key);
+            return;
+        }
+        if self.fractions.len() >= MAX_SHAPES && !self.fractions.contains(&key) {
+            self.fractions.clear();
+        }
+        self.fractions.insert(key);
     }
 
     fn shape(
@@ -135,16 +168,20 @@ impl SplitSeries {
 
     /// Markers for each part that was sent before, and for those that the fields beside the flag name.
     fn stale(&mut self, origin: Slot, series: &Arc<Series>, lists_bounds: bool, held: Option<&Value>) -> Parts {
-        let shape = self.shapes.remove(&(origin, series.slot()));
+        let key = (origin, series.slot());
+        let (shape, fractions) = (self.shapes.remove(&key), self.fractions.remove(&key));
         let whole = match series.family.kind {
-            FamilyKind::ExponentialHistogram { .. } => true,
+            FamilyKind::ExponentialHistogram { .. } | FamilyKind::GaugeHistogram => shape.is_none(),
             FamilyKind::Summary => false,
-            _ => lists_bounds && shape.is_none(),
+            _ => fractions || (lists_bounds && shape.is_none()),
         };
         if whole {
-            let stale =
-                NativeHistogram { count: Some(HistogramCount::Int(0)), sum: STALE, ..NativeHistogram::default() };
-            return Parts::Native(Box::new(stale));
+            let count = if fractions { f64::default().wire() } else { u64::default().wire() };
+            return Parts::Native(Box::new(NativeHistogram {
+                count: Some(count),
+                sum: STALE,
+                ..NativeHistogram::default()
+            }));
         }
         let shape = match (shape, held.and_then(steps_of)) {
             (Some(known), None) => known,
@@ -212,13 +249,13 @@ impl Shape {
 }
 
 /// Values in the order of [`Shape::parts`]. Counts of buckets are cumulative in Prometheus.
-fn histogram_values(histogram: &Histogram) -> impl Iterator<Item = f64> {
+fn histogram_values<N: Count>(histogram: &Histogram<N>) -> impl Iterator<Item = f64> {
     let counted = histogram.bounds.iter().zip(&histogram.bucket_counts);
-    let cumulative = counted.scan(0u64, |sum, (_, count)| {
-        *sum = sum.saturating_add(*count);
-        Some(*sum as f64)
+    let cumulative = counted.scan(N::default(), |sum, (_, count)| {
+        *sum = sum.plus(*count);
+        Some(sum.as_f64())
     });
-    let all = histogram.count as f64;
+    let all = histogram.count.as_f64();
     histogram.sum.into_iter().chain([all]).chain(cumulative).chain([all])
 }
 
@@ -237,81 +274,6 @@ pub(super) fn exemplars_of<'a>(part: &Part, below: &mut Option<f64>, all: &[&'a 
         value <= bound && below.is_none_or(|below| value > below)
     };
     all.iter().copied().filter(belongs).collect()
-}
-
-/// A histogram with explicit bounds as a native one that lists them.
-fn listed(histogram: &Histogram) -> Parts {
-    let mut positive = Buckets::default();
-    let (mut next, mut previous) = (0i64, 0i64);
-    for (index, count) in (0i64..).zip(&histogram.bucket_counts).filter(|(_, count)| **count != 0) {
-        append_bucket(&mut positive, &mut next, &mut previous, (index, i64::try_from(*count).unwrap_or(i64::MAX)));
-    }
-    Parts::Native(Box::new(NativeHistogram {
-        count: Some(HistogramCount::Int(histogram.count)),
-        sum: histogram.sum.unwrap_or_default(),
-        schema: CUSTOM_BUCKETS,
-        zero_count: Some(HistogramCount::Int(0)),
-        positive,
-        custom_values: histogram.bounds.to_vec(),
-        ..NativeHistogram::default()
-    }))
-}
-
-fn native(histogram: &ExponentialHistogram) -> Parts {
-    if histogram.scale < MIN_SCHEMA {
-        return Parts::Unsendable("exponential_scale_too_small");
-    }
-    let shift = (histogram.scale - MAX_SCHEMA).max(0);
-    let threshold = if histogram.zero_threshold == 0.0 { DEFAULT_ZERO_THRESHOLD } else { histogram.zero_threshold };
-    Parts::Native(Box::new(NativeHistogram {
-        count: Some(HistogramCount::Int(histogram.count)),
-        sum: histogram.sum.unwrap_or_default(),
-        schema: histogram.scale.min(MAX_SCHEMA),
-        zero_threshold: threshold,
-        zero_count: Some(HistogramCount::Int(histogram.zero_count)),
-        negative: buckets(&histogram.negative, shift),
-        positive: buckets(&histogram.positive, shift),
-        ..NativeHistogram::default()
-    }))
-}
-
-/// Lays out exponential buckets as spans and deltas: buckets that the coarser scale joins are merged first,
-/// then gaps of up to two empty buckets are written out and longer ones start a new span.
-pub(super) fn buckets(from: &ExponentialBuckets, shift: i32) -> Buckets {
-    let shift = shift.clamp(0, 31);
-    let mut merged: Vec<(i64, i64)> = Vec::new();
-    for (i, count) in from.counts.iter().enumerate() {
-        let index = ((i64::from(from.offset) + i as i64) >> shift) + 1;
-        let count = i64::try_from(*count).unwrap_or(i64::MAX);
-        match merged.last_mut() {
-            Some((last, sum)) if *last == index => *sum = sum.saturating_add(count),
-            _ => merged.push((index, count)),
-        }
-    }
-    let mut out = Buckets::default();
-    let (mut next, mut previous) = (0i64, 0i64);
-    for bucket in merged.into_iter().filter(|(_, count)| *count != 0) {
-        append_bucket(&mut out, &mut next, &mut previous, bucket);
-    }
-    out
-}
-
-/// Appends a bucket: gaps of up to two empty ones are written out, longer ones start a new span. `next` is the index behind
-/// the last bucket, `previous` its count.
-fn append_bucket(out: &mut Buckets, next: &mut i64, previous: &mut i64, (index, count): (i64, i64)) {
-    let gap = index - *next;
-    match out.spans.last_mut() {
-        Some(span) if gap <= 2 => {
-            for _ in 0..gap {
-                out.deltas.push(-*previous);
-                *previous = 0;
-            }
-            span.length += gap as u32 + 1;
-        }
-        _ => out.spans.push(BucketSpan { offset: gap as i32, length: 1 }),
-    }
-    out.deltas.push(count - *previous);
-    (*next, *previous) = (index + 1, count);
 }
 
 /// Labels of an exemplar longer than this, names and values together in characters, are cut down to its

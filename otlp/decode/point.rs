@@ -199,6 +199,8 @@ fn is_empty(value: &Value) -> bool {
         Value::ExponentialHistogram(h) => h.zero_threshold.to_bits() == 0 && **h == ExponentialHistogram::default(),
         Value::Summary(s) => s.sum.to_bits() == 0 && **s == Summary::default(),
         Value::Float(_) | Value::Int(_) | Value::NoRecordedValue(_) => false,
+        // No message of OTLP says either.
+        Value::FloatHistogram(_) | Value::FloatExponentialHistogram(_) => false,
     }
 }
 

@@ -173,6 +173,7 @@ impl Instance<'_> {
             sum,
             min: None,
             max: None,
+            reset: Default::default(),
             bounds: bounds.into(),
             bucket_counts: bucket_counts.into(),
         }

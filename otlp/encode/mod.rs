@@ -13,9 +13,11 @@
 //! - `_created` is the start time of its counter, histogram or summary;
 //! - `target_info` is attributes of the resource ([`targets`]), and `otel_scope_*` labels are the scope ([`scopes`]);
 //! - gauge histograms, which OTLP does not have, are dropped;
+//! - counts that are fractions are rounded ([`fractions`]), since OTLP has whole numbers only;
 //! - a staleness marker is the flag that says that there is no value.
 
 mod classic;
+mod fractions;
 mod scopes;
 mod targets;
 #[cfg(test)]
@@ -67,7 +69,7 @@ pub struct Encoded {
 pub struct Dropped {
     /// Of histograms and summaries without a count.
     pub incomplete: u64,
-    /// Of buckets without a bound, and quantiles without one.
+    /// Of buckets without a bound, quantiles without one, and histograms whose counts are no numbers.
     pub malformed: u64,
     /// Of gauge histograms.
     pub gauge_histograms: u64,
@@ -130,8 +132,10 @@ impl Data {
             _ => cumulative,
         };
         match (value, series.family.kind) {
-            (Value::Histogram(_), _) => Self::Histogram(temporality),
-            (Value::ExponentialHistogram(_), _) => Self::ExponentialHistogram(temporality),
+            (Value::Histogram(_) | Value::FloatHistogram(_), _) => Self::Histogram(temporality),
+            (Value::ExponentialHistogram(_) | Value::FloatExponentialHistogram(_), _) => {
+                Self::ExponentialHistogram(temporality)
+            }
             (Value::Summary(_), _) => Self::Summary,
             (Value::NoRecordedValue(_), kind) if series.part == Part::Whole => match kind {
                 FamilyKind::Histogram { .. } => Self::Histogram(temporality),

@@ -5,14 +5,16 @@ use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::sync::Arc;
 
+use pipeline::value::ResetHint;
 use pipeline::{
     AttributeValue, Attributes, Exemplar, Family, FamilyKind, MetricBatch, Origin, Part, Point, PointGroup, Resource,
     Scope, Series, Source, Temporality, Value,
 };
 
 use super::classic::{Assembly, Key, nanoseconds};
+use super::fractions::rounded;
 use super::targets::{TARGET_INFO, Targets};
-use super::{Data, Dropped, scopes};
+use super::{Data, Dropped, fractions, scopes};
 
 /// Everything is borrowed from the batch, but for points that were put together.
 pub(super) struct Tree<'a> {
@@ -55,6 +57,28 @@ enum Body<'a> {
     Made(Box<Point>),
     /// To be put together when all of the batch was seen.
     Instance(usize),
+}
+
+impl<'a> Body<'a> {
+    /// The body of a point that is none without counts that are numbers.
+    fn of(point: &'a Point) -> Result<Self, fractions::Undefined> {
+        Ok(match rounded(&point.value)? {
+            None => Self::Kept(point),
+            Some(value) => Self::Made(Box::new(Point { value, ..*point })),
+        })
+    }
+}
+
+/// Whether a histogram is one whose counts go up and down.
+fn is_gauge(value: &Value) -> bool {
+    let reset = match value {
+        Value::Histogram(histogram) => histogram.reset,
+        Value::ExponentialHistogram(histogram) => histogram.reset,
+        Value::FloatHistogram(histogram) => histogram.reset,
+        Value::FloatExponentialHistogram(histogram) => histogram.reset,
+        _ => ResetHint::Unknown,
+    };
+    reset == ResetHint::Gauge
 }
 
 impl<'a> PointNode<'a> {
@@ -133,7 +157,7 @@ impl Role {
         if series.name.len() == TARGET_INFO.len() && &*series.name == TARGET_INFO {
             return Self::TargetInfo;
         }
-        if kind == FamilyKind::GaugeHistogram {
+        if kind == FamilyKind::GaugeHistogram || is_gauge(value) {
             return Self::GaugeHistogram;
         }
         // The parts of what came by remote write may be spread over requests, as senders spread series.
@@ -204,7 +228,10 @@ impl<'a> Builder<'a> {
                 Role::Point => {
                     let own_name = (series.part != Part::Whole).then_some(&*series.name);
                     let key = (place, family, own_name, Data::of(series, &point.value));
-                    let body = Body::Kept(point);
+                    let Ok(body) = Body::of(point) else {
+                        self.tree.dropped.malformed += 1;
+                        continue;
+                    };
                     self.point(key, series, PointNode { origin, series, scoped, body, exemplars });
                 }
                 Role::Created => {

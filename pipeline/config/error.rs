@@ -115,6 +115,17 @@ impl ConfigErrors {
         self.errors.iter().skip(skipped).any(|error| error.suggestion.as_deref() == Some(key))
     }
 
+    /// Adds to problems what is noted of the same line of the same source, which is likely to be why.
+    pub fn explain(&mut self, notes: &[ConfigError]) {
+        for error in self.errors.iter_mut().filter(|error| error.span.line > 0) {
+            let same = |note: &&ConfigError| note.span.source == error.span.source && note.span.line == error.span.line;
+            for note in notes.iter().filter(same).map(|note| &note.message).collect::<Vec<_>>() {
+                error.message.push_str("; note: ");
+                error.message.push_str(note);
+            }
+        }
+    }
+
     /// The problems.
     pub fn iter(&self) -> std::slice::Iter<'_, ConfigError> {
         self.errors.iter()

@@ -1,6 +1,6 @@
 //! What a delta makes of the value before it.
 
-use crate::value::{ExponentialHistogram, Histogram, Value};
+use crate::value::{Count, ExponentialHistogram, Histogram, Value};
 
 use super::exponential;
 
@@ -31,6 +31,8 @@ pub fn add(to: &mut Value, delta: &Value) -> Added {
         (Value::Float(a), Value::Float(b)) => *a += b,
         (Value::Histogram(a), Value::Histogram(b)) if a.bounds == b.bounds => histogram(a, b),
         (Value::ExponentialHistogram(a), Value::ExponentialHistogram(b)) => exponential_histogram(a, b),
+        (Value::FloatHistogram(a), Value::FloatHistogram(b)) if a.bounds == b.bounds => histogram(a, b),
+        (Value::FloatExponentialHistogram(a), Value::FloatExponentialHistogram(b)) => exponential_histogram(a, b),
         _ => {
             to.clone_from(delta);
             return Added::Replaced;
@@ -39,8 +41,8 @@ pub fn add(to: &mut Value, delta: &Value) -> Added {
     Added::Both
 }
 
-fn histogram(a: &mut Histogram, b: &Histogram) {
-    a.count = a.count.saturating_add(b.count);
+fn histogram<N: Count>(a: &mut Histogram<N>, b: &Histogram<N>) {
+    a.count = a.count.plus(b.count);
     a.sum = both(|a, b| a + b, a.sum, b.sum);
     a.min = both(f64::min, a.min, b.min);
     a.max = both(f64::max, a.max, b.max);
@@ -53,19 +55,19 @@ fn histogram(a: &mut Histogram, b: &Histogram) {
     }
 }
 
-fn add_counts(to: &mut [u64], counts: &[u64]) {
+fn add_counts<N: Count>(to: &mut [N], counts: &[N]) {
     for (sum, count) in to.iter_mut().zip(counts) {
-        *sum = sum.saturating_add(*count);
+        *sum = sum.plus(*count);
     }
 }
 
-fn exponential_histogram(a: &mut ExponentialHistogram, b: &ExponentialHistogram) {
+fn exponential_histogram<N: Count>(a: &mut ExponentialHistogram<N>, b: &ExponentialHistogram<N>) {
     let mut b = b.clone();
     exponential::align(a, &mut b);
     exponential::merge(&mut a.positive, &b.positive);
     exponential::merge(&mut a.negative, &b.negative);
-    a.count = a.count.saturating_add(b.count);
-    a.zero_count = a.zero_count.saturating_add(b.zero_count);
+    a.count = a.count.plus(b.count);
+    a.zero_count = a.zero_count.plus(b.zero_count);
     a.sum = both(|a, b| a + b, a.sum, b.sum);
     a.min = both(f64::min, a.min, b.min);
     a.max = both(f64::max, a.max, b.max);

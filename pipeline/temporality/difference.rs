@@ -1,6 +1,6 @@
 //! What was added between two cumulative values.
 
-use crate::value::{ExponentialBuckets, ExponentialHistogram, Histogram, Value};
+use crate::value::{Count, ExponentialBuckets, ExponentialHistogram, Histogram, ResetHint, Value};
 
 use super::exponential;
 
@@ -31,6 +31,10 @@ pub fn difference(before: &Value, after: &Value) -> Result<Value, NotComparable>
         (Value::ExponentialHistogram(a), Value::ExponentialHistogram(b)) => {
             Value::ExponentialHistogram(Box::new(exponential_histogram(a, b)?))
         }
+        (Value::FloatHistogram(a), Value::FloatHistogram(b)) => Value::FloatHistogram(Box::new(histogram(a, b)?)),
+        (Value::FloatExponentialHistogram(a), Value::FloatExponentialHistogram(b)) => {
+            Value::FloatExponentialHistogram(Box::new(exponential_histogram(a, b)?))
+        }
         _ => return Err(NotComparable::Buckets),
     })
 }
@@ -40,7 +44,7 @@ fn float(before: f64, after: f64) -> Result<Value, NotComparable> {
     if after < before { Err(NotComparable::Reset) } else { Ok(Value::Float(after - before)) }
 }
 
-fn histogram(before: &Histogram, after: &Histogram) -> Result<Histogram, NotComparable> {
+fn histogram<N: Count>(before: &Histogram<N>, after: &Histogram<N>) -> Result<Histogram<N>, NotComparable> {
     if before.bounds != after.bounds || before.bucket_counts.len() != after.bucket_counts.len() {
         return Err(NotComparable::Buckets);
     }
@@ -50,15 +54,16 @@ fn histogram(before: &Histogram, after: &Histogram) -> Result<Histogram, NotComp
         sum: before.sum.zip(after.sum).map(|(before, after)| after - before),
         min: None,
         max: None,
+        reset: ResetHint::Unknown,
         bounds: after.bounds.clone(),
         bucket_counts: counts.map(|(before, after)| less(*before, *after)).collect::<Result<_, _>>()?,
     })
 }
 
-fn exponential_histogram(
-    before: &ExponentialHistogram,
-    after: &ExponentialHistogram,
-) -> Result<ExponentialHistogram, NotComparable> {
+fn exponential_histogram<N: Count>(
+    before: &ExponentialHistogram<N>,
+    after: &ExponentialHistogram<N>,
+) -> Result<ExponentialHistogram<N>, NotComparable> {
     // A histogram of one stream only ever gets coarser; finer means that it is another one.
     if after.scale > before.scale || after.zero_threshold < before.zero_threshold || after.count < before.count {
         return Err(NotComparable::Reset);
@@ -71,6 +76,7 @@ fn exponential_histogram(
         sum: before.sum.zip(after.sum).map(|(before, after)| after - before),
         min: None,
         max: None,
+        reset: ResetHint::Unknown,
         scale: after.scale,
         zero_count: less(before.zero_count, after.zero_count)?,
         zero_threshold: after.zero_threshold,
@@ -79,8 +85,11 @@ fn exponential_histogram(
     })
 }
 
-fn buckets(before: &ExponentialBuckets, mut after: ExponentialBuckets) -> Result<ExponentialBuckets, NotComparable> {
-    for (index, count) in exponential::indexed(before).filter(|(_, count)| *count > 0) {
+fn buckets<N: Count>(
+    before: &ExponentialBuckets<N>,
+    mut after: ExponentialBuckets<N>,
+) -> Result<ExponentialBuckets<N>, NotComparable> {
+    for (index, count) in exponential::indexed(before).filter(|(_, count)| !count.is_zero()) {
         let place = usize::try_from(index - i64::from(after.offset)).ok().and_then(|at| after.counts.get_mut(at));
         let place = place.ok_or(NotComparable::Reset)?;
         *place = less(count, *place)?;
@@ -88,6 +97,6 @@ fn buckets(before: &ExponentialBuckets, mut after: ExponentialBuckets) -> Result
     Ok(after)
 }
 
-fn less(before: u64, after: u64) -> Result<u64, NotComparable> {
-    after.checked_sub(before).ok_or(NotComparable::Reset)
+fn less<N: Count>(before: N, after: N) -> Result<N, NotComparable> {
+    after.minus(before).ok_or(NotComparable::Reset)
 }

@@ -3,7 +3,7 @@
 //! The bucket with index `i` holds what is above `base^i` and at most `base^(i+1)`, where the base is `2^(2^-scale)`. One
 //! scale less joins the buckets `2i` and `2i+1`, which is a shift of indices to the right.
 
-use crate::value::{ExponentialBuckets, ExponentialHistogram};
+use crate::value::{Count, ExponentialBuckets, ExponentialHistogram};
 
 /// Buckets on a side that a sum of histograms may have; with more, it goes to a coarser scale. What the SDKs of OpenTelemetry
 /// and the Collector use.
@@ -13,7 +13,7 @@ pub const MAX_BUCKETS: usize = 160;
 const MAX_SHIFT: u32 = 63;
 
 /// Joins buckets until the scale is less by `by`.
-pub fn downscale(buckets: &mut ExponentialBuckets, by: u32) {
+pub fn downscale<N: Count>(buckets: &mut ExponentialBuckets<N>, by: u32) {
     if by == 0 {
         return;
     }
@@ -23,18 +23,18 @@ pub fn downscale(buckets: &mut ExponentialBuckets, by: u32) {
         return;
     };
     let first = i64::from(buckets.offset) >> by;
-    let mut counts = vec![0u64; usize::try_from((last >> by) - first + 1).unwrap_or(0)];
+    let mut counts = vec![N::default(); usize::try_from((last >> by) - first + 1).unwrap_or(0)];
     for (index, count) in indexed(buckets) {
         let place = usize::try_from((index >> by) - first).ok().and_then(|at| counts.get_mut(at));
         if let Some(place) = place {
-            *place = place.saturating_add(count);
+            *place = place.plus(count);
         }
     }
     *buckets = ExponentialBuckets { offset: index(first), counts: counts.into() };
 }
 
 /// Brings both sides of a histogram to a scale, if that is coarser than what it has.
-pub fn coarsen(histogram: &mut ExponentialHistogram, scale: i32) {
+pub fn coarsen<N: Count>(histogram: &mut ExponentialHistogram<N>, scale: i32) {
     let by = i64::from(histogram.scale) - i64::from(scale);
     let Ok(by) = u32::try_from(by) else { return };
     downscale(&mut histogram.positive, by);
@@ -43,7 +43,7 @@ pub fn coarsen(histogram: &mut ExponentialHistogram, scale: i32) {
 }
 
 /// Adds buckets of the same scale, after [`align`] has seen to it that they are few. Empty buckets at either end are left away if both have some.
-pub(super) fn merge(into: &mut ExponentialBuckets, other: &ExponentialBuckets) {
+pub(super) fn merge<N: Count>(into: &mut ExponentialBuckets<N>, other: &ExponentialBuckets<N>) {
     if other.counts.is_empty() {
         return;
     }
@@ -52,11 +52,11 @@ pub(super) fn merge(into: &mut ExponentialBuckets, other: &ExponentialBuckets) {
         return;
     }
     let Some((first, last)) = joined(populated(into), populated(other)) else { return };
-    let mut counts = vec![0u64; usize::try_from(last - first + 1).unwrap_or(0)];
+    let mut counts = vec![N::default(); usize::try_from(last - first + 1).unwrap_or(0)];
     for (index, count) in indexed(into).chain(indexed(other)) {
         let place = usize::try_from(index - first).ok().and_then(|at| counts.get_mut(at));
         if let Some(place) = place {
-            *place = place.saturating_add(count);
+            *place = place.plus(count);
         }
     }
     *into = ExponentialBuckets { offset: index(first), counts: counts.into() };
@@ -64,29 +64,30 @@ pub(super) fn merge(into: &mut ExponentialBuckets, other: &ExponentialBuckets) {
 
 /// Widens the zero bucket up to `threshold`, or to the end of the populated bucket that this falls into: observations of one
 /// bucket cannot be told apart. A narrower threshold than there is changes nothing, and returns false.
-pub fn widen_zero(histogram: &mut ExponentialHistogram, threshold: f64) -> bool {
+pub fn widen_zero<N: Count>(histogram: &mut ExponentialHistogram<N>, threshold: f64) -> bool {
     if threshold <= histogram.zero_threshold || !threshold.is_finite() {
         return threshold == histogram.zero_threshold;
     }
     let scale = histogram.scale;
     let last = index_of(threshold, scale);
     let inside = upper_bound(last, scale) <= threshold;
-    let populated = |side: &ExponentialBuckets| indexed(side).any(|(index, count)| index == last && count > 0);
+    let populated =
+        |side: &ExponentialBuckets<N>| indexed(side).any(|(index, count)| index == last && !count.is_zero());
     let partly = !inside && (populated(&histogram.positive) || populated(&histogram.negative));
     histogram.zero_threshold = if partly { upper_bound(last, scale) } else { threshold };
     for side in [&mut histogram.positive, &mut histogram.negative] {
         // A bucket that is neither inside nor populated stays, or goes: nothing is in it.
-        let (mut absorbed, mut kept) = (0u64, Vec::with_capacity(side.counts.len()));
+        let (mut absorbed, mut kept) = (N::default(), Vec::with_capacity(side.counts.len()));
         let mut offset = None;
         for (index, count) in indexed(side) {
             if index <= last {
-                absorbed = absorbed.saturating_add(count);
+                absorbed = absorbed.plus(count);
             } else {
                 offset.get_or_insert(index);
                 kept.push(count);
             }
         }
-        histogram.zero_count = histogram.zero_count.saturating_add(absorbed);
+        histogram.zero_count = histogram.zero_count.plus(absorbed);
         *side = ExponentialBuckets { offset: index(offset.unwrap_or_default()), counts: kept.into() };
     }
     true
@@ -94,7 +95,7 @@ pub fn widen_zero(histogram: &mut ExponentialHistogram, threshold: f64) -> bool 
 
 /// Brings two histograms to one scale and one zero bucket: the coarser scale, or a coarser one still if their sum would have
 /// more than [`MAX_BUCKETS`] on a side, and the wider zero bucket.
-pub fn align(a: &mut ExponentialHistogram, b: &mut ExponentialHistogram) {
+pub fn align<N: Count>(a: &mut ExponentialHistogram<N>, b: &mut ExponentialHistogram<N>) {
     let scale = a.scale.min(b.scale);
     coarsen(a, scale);
     coarsen(b, scale);
@@ -108,8 +109,8 @@ pub fn align(a: &mut ExponentialHistogram, b: &mut ExponentialHistogram) {
 
 /// Brings two histograms of one scale to one zero bucket. Widening one may take a bucket more than was asked for, which the
 /// other has to follow; each step takes one, so that it comes to an end.
-pub fn align_zero(a: &mut ExponentialHistogram, b: &mut ExponentialHistogram) {
-    let wider = |a: &ExponentialHistogram, b: &ExponentialHistogram| a.zero_threshold < b.zero_threshold;
+pub fn align_zero<N: Count>(a: &mut ExponentialHistogram<N>, b: &mut ExponentialHistogram<N>) {
+    let wider = |a: &ExponentialHistogram<N>, b: &ExponentialHistogram<N>| a.zero_threshold < b.zero_threshold;
     while a.zero_threshold != b.zero_threshold {
         let widened = if wider(a, b) {
             widen_zero(a, b.zero_threshold)
@@ -157,18 +158,18 @@ pub fn index_of(value: f64, scale: i32) -> i64 {
 }
 
 /// Buckets with their indices.
-pub fn indexed(buckets: &ExponentialBuckets) -> impl Iterator<Item = (i64, u64)> {
+pub fn indexed<N: Count>(buckets: &ExponentialBuckets<N>) -> impl Iterator<Item = (i64, N)> {
     (i64::from(buckets.offset)..).zip(buckets.counts.iter().copied())
 }
 
-fn last_index(buckets: &ExponentialBuckets) -> Option<i64> {
+fn last_index<N>(buckets: &ExponentialBuckets<N>) -> Option<i64> {
     let last = buckets.counts.len().checked_sub(1)?;
     Some(i64::from(buckets.offset) + i64::try_from(last).ok()?)
 }
 
 /// The first and the last index of a bucket that is not empty.
-fn populated(buckets: &ExponentialBuckets) -> Option<(i64, i64)> {
-    let mut full = indexed(buckets).filter(|(_, count)| *count > 0).map(|(index, _)| index);
+fn populated<N: Count>(buckets: &ExponentialBuckets<N>) -> Option<(i64, i64)> {
+    let mut full = indexed(buckets).filter(|(_, count)| !count.is_zero()).map(|(index, _)| index);
     let first = full.next()?;
     Some((first, full.last().unwrap_or(first)))
 }

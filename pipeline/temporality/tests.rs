@@ -9,7 +9,9 @@ use tokio::time::Instant;
 
 use super::exponential::{self, index_of, upper_bound};
 use super::*;
-use crate::value::{Exemplar, ExemplarValue, ExponentialBuckets, ExponentialHistogram, Histogram, Point, Value};
+use crate::value::{
+    Exemplar, ExemplarValue, ExponentialBuckets, ExponentialHistogram, Histogram, Point, ResetHint, Value,
+};
 use crate::{Attributes, Family, FamilyKind, Origin, Part, PointGroup, Series, SeriesTable, Source, Temporality};
 
 /// The observed cases, or none with a visible word where they are missing.
@@ -49,6 +51,7 @@ fn exponential_histogram(row: &Json) -> ExponentialHistogram {
         sum: row["sum"].as_f64(),
         min: row["min"].as_f64(),
         max: row["max"].as_f64(),
+        reset: ResetHint::Unknown,
         scale: row["scale"].as_i64().unwrap_or_default() as i32,
         zero_count: row["zero_count"].as_u64().unwrap_or_default(),
         zero_threshold: row["zero_threshold"].as_f64().unwrap_or_default(),
@@ -128,8 +131,8 @@ fn histograms_add_as_observed() {
             sum: row["sum"].as_f64(),
             min: row["min"].as_f64(),
             max: row["max"].as_f64(),
-            bounds: Box::default(),
             bucket_counts: counts(row),
+            ..Histogram::default()
         };
         if row["state"].is_null() {
             continue;
@@ -296,6 +299,27 @@ fn any_histogram() -> impl Strategy<Value = ExponentialHistogram> {
     })
 }
 
+/// The same with counts that are fractions, if whole ones.
+fn float(value: &Value) -> Value {
+    let Value::ExponentialHistogram(h) = value else { unreachable!("{value:?}") };
+    let side = |side: &ExponentialBuckets| ExponentialBuckets {
+        offset: side.offset,
+        counts: side.counts.iter().map(|count| *count as f64).collect(),
+    };
+    Value::FloatExponentialHistogram(Box::new(ExponentialHistogram {
+        count: h.count as f64,
+        sum: h.sum,
+        min: h.min,
+        max: h.max,
+        reset: h.reset,
+        scale: h.scale,
+        zero_count: h.zero_count as f64,
+        zero_threshold: h.zero_threshold,
+        positive: side(&h.positive),
+        negative: side(&h.negative),
+    }))
+}
+
 fn observations(histogram: &ExponentialHistogram) -> u64 {
     histogram.zero_count + histogram.positive.counts.iter().chain(&histogram.negative.counts).sum::<u64>()
 }
@@ -313,6 +337,17 @@ proptest! {
         let most = exponential::MAX_BUCKETS.max(200);
         prop_assert!(sum.positive.counts.len() <= most && sum.negative.counts.len() <= most);
         let _whatever = difference(&Value::ExponentialHistogram(Box::new(b)), &Value::ExponentialHistogram(sum));
+    }
+
+    #[test]
+    fn fractions_are_added_and_taken_away_as_whole_numbers_are(a in any_histogram(), b in any_histogram()) {
+        let (a, b) = (Value::ExponentialHistogram(Box::new(a)), Value::ExponentialHistogram(Box::new(b)));
+        let (mut sum, mut float_sum) = (a.clone(), float(&a));
+        prop_assert_eq!(add(&mut sum, &b), add(&mut float_sum, &float(&b)));
+        // By text, in which a threshold that is no number is like itself.
+        prop_assert_eq!(format!("{float_sum:?}"), format!("{:?}", float(&sum)));
+        let (rest, float_rest) = (difference(&b, &sum), difference(&float(&b), &float_sum));
+        prop_assert_eq!(format!("{float_rest:?}"), format!("{:?}", rest.map(|rest| float(&rest))));
     }
 
     #[test]

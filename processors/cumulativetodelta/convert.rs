@@ -158,6 +158,8 @@ fn without_extremes(value: &mut Value) {
     let (min, max) = match value {
         Value::Histogram(histogram) => (&mut histogram.min, &mut histogram.max),
         Value::ExponentialHistogram(histogram) => (&mut histogram.min, &mut histogram.max),
+        Value::FloatHistogram(histogram) => (&mut histogram.min, &mut histogram.max),
+        Value::FloatExponentialHistogram(histogram) => (&mut histogram.min, &mut histogram.max),
         _ => return,
     };
     (*min, *max) = (None, None);

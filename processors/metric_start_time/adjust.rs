@@ -177,6 +177,10 @@ fn is_reset(before: &Value, after: &Value) -> bool {
         (Value::Float(a), Value::Int(b)) => (*b as f64) < *a,
         (Value::Histogram(a), Value::Histogram(b)) => b.count < a.count || less(a.sum, b.sum),
         (Value::ExponentialHistogram(a), Value::ExponentialHistogram(b)) => b.count < a.count || less(a.sum, b.sum),
+        (Value::FloatHistogram(a), Value::FloatHistogram(b)) => b.count < a.count || less(a.sum, b.sum),
+        (Value::FloatExponentialHistogram(a), Value::FloatExponentialHistogram(b)) => {
+            b.count < a.count || less(a.sum, b.sum)
+        }
         (Value::Summary(a), Value::Summary(b)) => b.count < a.count || b.sum < a.sum,
         // Another kind of value is another beginning.
         _ => true,

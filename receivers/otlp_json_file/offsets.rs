@@ -83,6 +83,9 @@ impl Offsets {
             file.sync_all()?;
         }
         fs::rename(&new, &self.path)?;
+        if let Some(directory) = self.path.parent().filter(|_| self.sync) {
+            File::open(directory)?.sync_all()?;
+        }
         self.written = contents.files;
         Ok(())
     }

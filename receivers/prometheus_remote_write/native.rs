@@ -1,8 +1,8 @@
 //! Native histograms from the wire, as the pipeline's values.
 
 use pipeline::Value;
-use pipeline::value::{ExponentialBuckets, ExponentialHistogram, Histogram};
-use prometheus::remote_write::wire::{Buckets, HistogramCount, NativeHistogram};
+use pipeline::value::{self, Count, ExponentialBuckets, ExponentialHistogram, Histogram};
+use prometheus::remote_write::wire::{Buckets, HistogramCount, NativeHistogram, ResetHint};
 
 use prometheus::number::STALE_NAN_BITS;
 
@@ -23,37 +23,86 @@ pub(super) enum NativeError {
     Spans { spans: u64, counts: usize },
     #[error("native histogram spreads over more than {MAX_BUCKETS} buckets")]
     TooWide,
-    #[error("native histogram has a negative or undefined count")]
+    #[error("native histogram has a negative count")]
     Count,
+    #[error("native histogram has a whole number of observations, but fractions in its zero bucket")]
+    Mixed,
     #[error("native histogram with custom bounds has a bucket beyond its {0} bounds")]
     BeyondBounds(usize),
     #[error("native histogram's custom bounds do not ascend")]
     Unsorted,
 }
 
-/// The value of a histogram sample. Counts of float histograms are rounded, since the pipeline's are integers.
+/// How the wire has counts of one kind.
+trait WireCount: Count {
+    /// A count that stands by itself; 0 if there is none.
+    fn of(count: Option<HistogramCount>) -> Result<Self, NativeError>;
+
+    /// The count of each bucket.
+    fn of_buckets(buckets: &Buckets) -> Result<Vec<Self>, NativeError>;
+}
+
+impl WireCount for u64 {
+    fn of(count: Option<HistogramCount>) -> Result<Self, NativeError> {
+        match count {
+            None => Ok(0),
+            Some(HistogramCount::Int(count)) => Ok(count),
+            Some(HistogramCount::Float(_)) => Err(NativeError::Mixed),
+        }
+    }
+
+    fn of_buckets(buckets: &Buckets) -> Result<Vec<Self>, NativeError> {
+        let mut running = 0i64;
+        let mut absolute = |delta: &i64| {
+            running = running.checked_add(*delta).ok_or(NativeError::Count)?;
+            Self::try_from(running).map_err(|_| NativeError::Count)
+        };
+        buckets.deltas.iter().map(&mut absolute).collect()
+    }
+}
+
+/// As in Prometheus, a count that is no number is one that a store takes.
+impl WireCount for f64 {
+    fn of(count: Option<HistogramCount>) -> Result<Self, NativeError> {
+        match count {
+            None => Ok(0.0),
+            Some(HistogramCount::Float(count)) if count < 0.0 => Err(NativeError::Count),
+            Some(HistogramCount::Float(count)) => Ok(count),
+            Some(HistogramCount::Int(count)) => Ok(count as Self),
+        }
+    }
+
+    fn of_buckets(buckets: &Buckets) -> Result<Vec<Self>, NativeError> {
+        if buckets.counts.iter().any(|count| *count < 0.0) {
+            return Err(NativeError::Count);
+        }
+        Ok(buckets.counts.clone())
+    }
+}
+
+/// The value of a histogram sample. As in Prometheus, the total says whether counts are integers or fractions.
 pub(super) fn value(native: &NativeHistogram) -> Result<Value, NativeError> {
     if native.sum.to_bits() == STALE_NAN_BITS {
         return Ok(Value::NONE);
     }
-    let count = count(native.count)?;
-    if native.schema == CUSTOM_BOUNDS {
-        return custom(native, count);
-    }
-    if !EXPONENTIAL.contains(&native.schema) {
+    let custom = has_custom_bounds(native);
+    if !custom && !EXPONENTIAL.contains(&native.schema) {
         return Err(NativeError::Schema(native.schema));
     }
-    Ok(Value::ExponentialHistogram(Box::new(ExponentialHistogram {
-        count,
-        sum: Some(native.sum),
-        min: None,
-        max: None,
-        scale: native.schema,
-        zero_count: self::count(native.zero_count)?,
-        zero_threshold: native.zero_threshold,
-        positive: exponential_side(&native.positive)?,
-        negative: exponential_side(&native.negative)?,
-    })))
+    Ok(match (native.count, custom) {
+        (Some(HistogramCount::Float(_)), false) => Value::FloatExponentialHistogram(Box::new(exponential(native)?)),
+        (Some(HistogramCount::Float(_)), true) => Value::FloatHistogram(Box::new(explicit(native)?)),
+        (_, false) => Value::ExponentialHistogram(Box::new(exponential(native)?)),
+        (_, true) => Value::Histogram(Box::new(explicit(native)?)),
+    })
+}
+
+fn reset(native: &NativeHistogram) -> value::ResetHint {
+    match native.reset_hint {
+        ResetHint::Yes => value::ResetHint::Reset,
+        ResetHint::Gauge => value::ResetHint::Gauge,
+        ResetHint::Unknown | ResetHint::No => value::ResetHint::Unknown,
+    }
 }
 
 /// Whether the histogram's bounds are listed, so that it is an explicit histogram in OTLP's terms.
@@ -61,29 +110,45 @@ pub(super) fn has_custom_bounds(native: &NativeHistogram) -> bool {
     native.schema == CUSTOM_BOUNDS
 }
 
-fn custom(native: &NativeHistogram, count: u64) -> Result<Value, NativeError> {
+fn exponential<N: WireCount>(native: &NativeHistogram) -> Result<ExponentialHistogram<N>, NativeError> {
+    Ok(ExponentialHistogram {
+        count: N::of(native.count)?,
+        sum: Some(native.sum),
+        min: None,
+        max: None,
+        reset: reset(native),
+        scale: native.schema,
+        zero_count: N::of(native.zero_count)?,
+        zero_threshold: native.zero_threshold,
+        positive: exponential_side(&native.positive)?,
+        negative: exponential_side(&native.negative)?,
+    })
+}
+
+fn explicit<N: WireCount>(native: &NativeHistogram) -> Result<Histogram<N>, NativeError> {
     let bounds = &native.custom_values;
     if !bounds.iter().zip(bounds.iter().skip(1)).all(|(low, high)| low < high) {
         return Err(NativeError::Unsorted);
     }
     // A last bound of +Inf is the bound that OTLP leaves out.
     let finite = bounds.strip_suffix(&[f64::INFINITY]).unwrap_or(bounds);
-    let mut counts = vec![0; finite.len() + 1];
+    let mut counts = vec![N::default(); finite.len() + 1];
     for (index, n) in placed(&native.positive)? {
         let place = usize::try_from(index).ok().and_then(|index| counts.get_mut(index));
         *place.ok_or(NativeError::BeyondBounds(finite.len()))? = n;
     }
-    Ok(Value::Histogram(Box::new(Histogram {
-        count,
+    Ok(Histogram {
+        count: N::of(native.count)?,
         sum: Some(native.sum),
         min: None,
         max: None,
+        reset: reset(native),
         bounds: finite.into(),
         bucket_counts: counts.into_boxed_slice(),
-    })))
+    })
 }
 
-fn exponential_side(buckets: &Buckets) -> Result<ExponentialBuckets, NativeError> {
+fn exponential_side<N: WireCount>(buckets: &Buckets) -> Result<ExponentialBuckets<N>, NativeError> {
     let placed = placed(buckets)?;
     let (Some((first, _)), Some((last, _))) = (placed.first(), placed.last()) else {
         return Ok(ExponentialBuckets::default());
@@ -92,7 +157,7 @@ fn exponential_side(buckets: &Buckets) -> Result<ExponentialBuckets, NativeError
     if width > MAX_BUCKETS {
         return Err(NativeError::TooWide);
     }
-    let mut counts = vec![0; width];
+    let mut counts = vec![N::default(); width];
     for (index, n) in &placed {
         if let Some(place) = usize::try_from(index - first).ok().and_then(|at| counts.get_mut(at)) {
             *place = *n;
@@ -104,8 +169,8 @@ fn exponential_side(buckets: &Buckets) -> Result<ExponentialBuckets, NativeError
 }
 
 /// Index and count of every bucket of one side, in order.
-fn placed(buckets: &Buckets) -> Result<Vec<(i64, u64)>, NativeError> {
-    let counts = counts(buckets)?;
+fn placed<N: WireCount>(buckets: &Buckets) -> Result<Vec<(i64, N)>, NativeError> {
+    let counts = N::of_buckets(buckets)?;
     let spans = buckets.spans.iter().map(|span| u64::from(span.length)).sum::<u64>();
     if spans != counts.len() as u64 {
         return Err(NativeError::Spans { spans, counts: counts.len() });
@@ -123,25 +188,4 @@ fn placed(buckets: &Buckets) -> Result<Vec<(i64, u64)>, NativeError> {
         }
     }
     Ok(placed)
-}
-
-fn counts(buckets: &Buckets) -> Result<Vec<u64>, NativeError> {
-    if !buckets.counts.is_empty() {
-        return buckets.counts.iter().map(|n| count(Some(HistogramCount::Float(*n)))).collect();
-    }
-    let mut running = 0i64;
-    let mut absolute = |delta: &i64| {
-        running = running.checked_add(*delta).ok_or(NativeError::Count)?;
-        u64::try_from(running).map_err(|_| NativeError::Count)
-    };
-    buckets.deltas.iter().map(&mut absolute).collect()
-}
-
-fn count(count: Option<HistogramCount>) -> Result<u64, NativeError> {
-    match count {
-        None => Ok(0),
-        Some(HistogramCount::Int(n)) => Ok(n),
-        Some(HistogramCount::Float(n)) if n >= 0.0 => Ok(n.round() as u64),
-        Some(HistogramCount::Float(_)) => Err(NativeError::Count),
-    }
 }

@@ -7,6 +7,7 @@
 //!
 //! What a user should change but need not is collected as warnings, for the caller to log.
 
+mod authenticators;
 mod bare;
 mod expand;
 mod gates;

@@ -7,6 +7,7 @@ use pipeline::component::{ComponentKind, Signal};
 use pipeline::config::{ComponentId, ConfigError, ConfigErrors, Entry, Node, Span};
 
 use super::Warning;
+use super::authenticators::check_authenticators;
 use super::pipelines::{check_connectors, read_pipelines};
 use super::telemetry::TelemetryConfig;
 
@@ -164,6 +165,7 @@ impl ServiceConfig {
         config.enabled_extensions = config.read_extensions(root, &mut errors);
         config.pipelines = read_pipelines(root, &config, types, allow_no_pipelines, &mut errors);
         check_connectors(&config, &mut errors);
+        check_authenticators(&config, &mut errors);
         errors.into_result(config)
     }
 

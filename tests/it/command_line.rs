@@ -72,6 +72,24 @@ fn all_mistakes_are_told_at_once_with_their_places() {
     }
 }
 
+/// At three in the morning the reason is wanted, not what followed from it.
+#[test]
+fn a_mistake_that_a_missing_variable_has_made_says_so() {
+    for (written, reason) in [
+        ("${OXIDOT_TEST_MISSING}", "configuration references unset environment variable \"OXIDOT_TEST_MISSING\""),
+        (
+            "$OXIDOT_TEST_MISSING",
+            "\"$OXIDOT_TEST_MISSING\" was left as it is: no environment variable of that name is set",
+        ),
+    ] {
+        let (_directory, path) = file(&CONFIG.replace("http://127.0.0.1:9/api/v1/write", written));
+        let (code, _, stderr) = run(&mut command(&["validate", "--config", &path]));
+        assert_eq!(code, Some(1));
+        let [line] = stderr.lines().collect::<Vec<_>>()[..] else { panic!("one problem is one line: {stderr}") };
+        assert!(line.contains(":10:") && line.contains("endpoint") && line.contains(reason), "{stderr}");
+    }
+}
+
 #[test]
 fn a_file_that_is_not_there_is_named() {
     let (code, _, stderr) = run(&mut command(&["--config", "/nowhere/c.yaml"]));

@@ -13,6 +13,7 @@ mod configs;
 mod doctor;
 mod durable;
 mod faults;
+mod native_histograms;
 mod otlp;
 mod otlp_out;
 mod outages;

@@ -18,6 +18,8 @@ pub(super) type Form = u8;
 
 /// The bits of a double.
 const BITS: Form = 10;
+/// A histogram whose counts are fractions.
+const FLOAT_HISTOGRAM: Form = 11;
 /// An integer.
 pub(super) const INT: Form = 12;
 /// There is no value.
@@ -25,10 +27,11 @@ const NOTHING: Form = 13;
 const HISTOGRAM: Form = 14;
 const EXPONENTIAL: Form = 15;
 const SUMMARY: Form = 16;
-/// From here on: the bits of a double as the distance from the known one's, in so many bytes more.
+/// From here on: the bits of a double as the distance from the known one's, in so many bytes more, up to eight.
 const DISTANCE: Form = 17;
 /// There is no value, but fields of one, which follow.
 const HELD: Form = 26;
+const FLOAT_EXPONENTIAL: Form = 27;
 /// As a known value: there is none.
 pub(super) const UNKNOWN: Form = 255;
 
@@ -165,6 +168,14 @@ fn put_other(out: &mut Vec<u8>, value: &Value) {
             put_form(out, EXPONENTIAL);
             whole::put_exponential(out, value);
         }
+        Value::FloatHistogram(value) => {
+            put_form(out, FLOAT_HISTOGRAM);
+            whole::put_histogram(out, value);
+        }
+        Value::FloatExponentialHistogram(value) => {
+            put_form(out, FLOAT_EXPONENTIAL);
+            whole::put_exponential(out, value);
+        }
         Value::Summary(value) => {
             put_form(out, SUMMARY);
             whole::put_summary(out, value);
@@ -194,6 +205,8 @@ fn other(input: &mut Input<'_>, form: u64, known: Known) -> Option<Value> {
     Some(match Form::try_from(form).ok()? {
         INT => Value::Int(input.signed()?),
         BITS => Value::Float(input.double()?),
+        FLOAT_HISTOGRAM => Value::FloatHistogram(Box::new(whole::histogram(input)?)),
+        FLOAT_EXPONENTIAL => Value::FloatExponentialHistogram(Box::new(whole::exponential(input)?)),
         form @ DISTANCE..HELD => {
             let mut bytes = [0; 8];
             let len = usize::from(form - DISTANCE);

@@ -3,12 +3,55 @@
 
 use super::bytes::{Input, put, put_double, put_signed, put_slice};
 use super::identity::{attributes, put_attributes};
-use pipeline::value::{ExemplarValue, ExponentialBuckets};
+use pipeline::value::{Count, ExemplarValue, ExponentialBuckets, ResetHint};
 use pipeline::{Exemplar, ExponentialHistogram, Histogram, Summary};
 
-/// Which of three optional numbers are there, and those.
-fn put_optional(out: &mut Vec<u8>, numbers: [Option<f64>; 3]) {
-    let mut present = 0;
+/// A count in bytes.
+pub(super) trait WrittenCount: Count {
+    fn put(self, out: &mut Vec<u8>);
+    fn read(input: &mut Input<'_>) -> Option<Self>;
+}
+
+impl WrittenCount for u64 {
+    fn put(self, out: &mut Vec<u8>) {
+        put(out, self);
+    }
+
+    fn read(input: &mut Input<'_>) -> Option<Self> {
+        input.number()
+    }
+}
+
+/// Doubles that are whole, as those of sums are, take the bytes of an integer, with a bit below that says so.
+impl WrittenCount for f64 {
+    fn put(self, out: &mut Vec<u8>) {
+        let whole = self as u64;
+        if whole < MOST_WHOLE && (whole as f64).to_bits() == self.to_bits() {
+            return put(out, whole << 1);
+        }
+        put(out, 1);
+        put_double(out, self);
+    }
+
+    fn read(input: &mut Input<'_>) -> Option<Self> {
+        match input.number()? {
+            1 => input.double(),
+            odd if odd & 1 == 1 => None,
+            whole => Some((whole >> 1) as f64),
+        }
+    }
+}
+
+/// Integers below this are exact as doubles.
+const MOST_WHOLE: u64 = 1 << 53;
+
+/// Which of three optional numbers are there, above those bits the hint, and the numbers.
+fn put_optional(out: &mut Vec<u8>, numbers: [Option<f64>; 3], reset: ResetHint) {
+    let mut present = match reset {
+        ResetHint::Unknown => 0,
+        ResetHint::Reset => 1 << 3,
+        ResetHint::Gauge => 2 << 3,
+    };
     for (bit, number) in numbers.iter().enumerate() {
         present |= u8::from(number.is_some()) << bit;
     }
@@ -18,31 +61,37 @@ fn put_optional(out: &mut Vec<u8>, numbers: [Option<f64>; 3]) {
     }
 }
 
-fn optional(input: &mut Input<'_>) -> Option<[Option<f64>; 3]> {
+fn optional(input: &mut Input<'_>) -> Option<([Option<f64>; 3], ResetHint)> {
     let present = input.byte()?;
+    let reset = match present >> 3 {
+        0 => ResetHint::Unknown,
+        1 => ResetHint::Reset,
+        2 => ResetHint::Gauge,
+        _ => return None,
+    };
     let mut numbers = [None; 3];
     for (bit, number) in numbers.iter_mut().enumerate() {
         if present & (1 << bit) != 0 {
             *number = Some(input.double()?);
         }
     }
-    Some(numbers)
+    Some((numbers, reset))
 }
 
-fn put_counts(out: &mut Vec<u8>, counts: &[u64]) {
+fn put_counts<N: WrittenCount>(out: &mut Vec<u8>, counts: &[N]) {
     put(out, counts.len() as u64);
     for count in counts {
-        put(out, *count);
+        count.put(out);
     }
 }
 
-fn counts(input: &mut Input<'_>) -> Option<Box<[u64]>> {
-    (0..input.count(1)?).map(|_| input.number()).collect()
+fn counts<N: WrittenCount>(input: &mut Input<'_>) -> Option<Box<[N]>> {
+    (0..input.count(1)?).map(|_| N::read(input)).collect()
 }
 
-pub(super) fn put_histogram(out: &mut Vec<u8>, value: &Histogram) {
-    put(out, value.count);
-    put_optional(out, [value.sum, value.min, value.max]);
+pub(super) fn put_histogram<N: WrittenCount>(out: &mut Vec<u8>, value: &Histogram<N>) {
+    value.count.put(out);
+    put_optional(out, [value.sum, value.min, value.max], value.reset);
     put(out, value.bounds.len() as u64);
     for bound in &value.bounds {
         put_double(out, *bound);
@@ -50,18 +99,18 @@ pub(super) fn put_histogram(out: &mut Vec<u8>, value: &Histogram) {
     put_counts(out, &value.bucket_counts);
 }
 
-pub(super) fn histogram(input: &mut Input<'_>) -> Option<Histogram> {
-    let count = input.number()?;
-    let [sum, min, max] = optional(input)?;
+pub(super) fn histogram<N: WrittenCount>(input: &mut Input<'_>) -> Option<Histogram<N>> {
+    let count = N::read(input)?;
+    let ([sum, min, max], reset) = optional(input)?;
     let bounds = (0..input.count(8)?).map(|_| input.double()).collect::<Option<_>>()?;
-    Some(Histogram { count, sum, min, max, bounds, bucket_counts: counts(input)? })
+    Some(Histogram { count, sum, min, max, reset, bounds, bucket_counts: counts(input)? })
 }
 
-pub(super) fn put_exponential(out: &mut Vec<u8>, value: &ExponentialHistogram) {
-    put(out, value.count);
-    put_optional(out, [value.sum, value.min, value.max]);
+pub(super) fn put_exponential<N: WrittenCount>(out: &mut Vec<u8>, value: &ExponentialHistogram<N>) {
+    value.count.put(out);
+    put_optional(out, [value.sum, value.min, value.max], value.reset);
     put_signed(out, value.scale.into());
-    put(out, value.zero_count);
+    value.zero_count.put(out);
     put_double(out, value.zero_threshold);
     for side in [&value.positive, &value.negative] {
         put_signed(out, side.offset.into());
@@ -69,17 +118,17 @@ pub(super) fn put_exponential(out: &mut Vec<u8>, value: &ExponentialHistogram) {
     }
 }
 
-pub(super) fn exponential(input: &mut Input<'_>) -> Option<ExponentialHistogram> {
-    let count = input.number()?;
-    let [sum, min, max] = optional(input)?;
+pub(super) fn exponential<N: WrittenCount>(input: &mut Input<'_>) -> Option<ExponentialHistogram<N>> {
+    let count = N::read(input)?;
+    let ([sum, min, max], reset) = optional(input)?;
     let scale = i32::try_from(input.signed()?).ok()?;
-    let (zero_count, zero_threshold) = (input.number()?, input.double()?);
+    let (zero_count, zero_threshold) = (N::read(input)?, input.double()?);
     let mut side = || {
         let offset = i32::try_from(input.signed()?).ok()?;
         Some(ExponentialBuckets { offset, counts: counts(input)? })
     };
     let (positive, negative) = (side()?, side()?);
-    Some(ExponentialHistogram { count, sum, min, max, scale, zero_count, zero_threshold, positive, negative })
+    Some(ExponentialHistogram { count, sum, min, max, reset, scale, zero_count, zero_threshold, positive, negative })
 }
 
 pub(super) fn put_summary(out: &mut Vec<u8>, value: &Summary) {

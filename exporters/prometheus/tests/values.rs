@@ -4,7 +4,7 @@ use pipeline::model::Source;
 use pipeline::value::{ExponentialHistogram, Histogram, Value};
 use pipeline::{FamilyKind, Temporality};
 
-use super::{Shop, TEXT, dropped, origin, samples, whole};
+use super::{OPEN_METRICS, Shop, TEXT, dropped, origin, samples, whole};
 
 const DELTA: FamilyKind = FamilyKind::Sum { monotonic: true, temporality: Temporality::Delta };
 const DELTA_HISTOGRAM: FamilyKind = FamilyKind::Histogram { temporality: Temporality::Delta };
@@ -143,6 +143,53 @@ fn exponential_histograms_show_sum_and_count() {
     };
     let pages = story(kind, &[(0, 10, histogram(2, 3)), (10, 20, histogram(3, -2))]);
     assert_eq!(pages.last().map(String::as_str), Some("m_bucket{le=\"+Inf\"} 5 m_sum 1 m_count 5"));
+}
+
+#[test]
+fn fractions_are_shown_as_they_are() {
+    let cumulative = Temporality::Cumulative;
+    let exponential = Value::FloatExponentialHistogram(Box::new(ExponentialHistogram {
+        count: 2.5,
+        sum: Some(0.5),
+        ..ExponentialHistogram::default()
+    }));
+    let pages = story(FamilyKind::ExponentialHistogram { temporality: cumulative }, &[(0, 10, exponential)]);
+    assert_eq!(pages, ["m_bucket{le=\"+Inf\"} 2.5 m_sum 0.5 m_count 2.5"]);
+    let explicit = Value::FloatHistogram(Box::new(Histogram {
+        count: 2.75,
+        sum: Some(9.0),
+        bounds: [0.5, 1.0].into(),
+        bucket_counts: [0.25, 0.5, 2.0].into(),
+        ..Histogram::default()
+    }));
+    let pages = story(FamilyKind::Histogram { temporality: cumulative }, &[(0, 10, explicit)]);
+    assert_eq!(
+        pages,
+        ["m_bucket{le=\"0.5\"} 0.25 m_bucket{le=\"1\"} 0.75 m_bucket{le=\"+Inf\"} 2.75 m_sum 9 m_count 2.75"]
+    );
+}
+
+/// As they come by remote write; scraped ones have a series for each sample.
+#[test]
+fn gauge_histograms_that_travel_whole_have_their_own_type_in_open_metrics() {
+    let mut shop = Shop::new("enable_open_metrics: true");
+    let value = Value::FloatHistogram(Box::new(Histogram {
+        count: 1.5,
+        sum: Some(2.0),
+        bounds: [1.0].into(),
+        bucket_counts: [0.5, 1.0].into(),
+        ..Histogram::default()
+    }));
+    shop.take(&origin(Source::RemoteWrite, &[]), vec![(whole("g", "", FamilyKind::GaugeHistogram, &[]), 1, value)]);
+    let of = |page: &str| page.lines().filter(|line| !line.starts_with("# HELP")).collect::<Vec<_>>().join("\n");
+    assert_eq!(
+        of(&shop.page(TEXT)),
+        "# TYPE g histogram\ng_bucket{le=\"1\"} 0.5\ng_bucket{le=\"+Inf\"} 1.5\ng_sum 2\ng_count 1.5"
+    );
+    assert_eq!(
+        of(&shop.page(OPEN_METRICS)),
+        "# TYPE g gaugehistogram\ng_bucket{le=\"1.0\"} 0.5\ng_bucket{le=\"+Inf\"} 1.5\ng_gsum 2.0\ng_gcount 1.5\n# EOF"
+    );
 }
 
 #[test]

@@ -83,6 +83,15 @@ fn shards(keys: &Keys, consumers: i64, problems: &mut Problems<'_>) -> ShardRang
 pub(super) fn retry(keys: &Keys, problems: &mut Problems<'_>) -> Retry {
     let retry = &keys.retry_on_failure;
     let duration = |value: Option<GoDuration>, default| value.map_or(default, GoDuration::to_std);
+    for (key, value) in [
+        ("initial_interval", retry.initial_interval),
+        ("max_interval", retry.max_interval),
+        ("max_elapsed_time", retry.max_elapsed_time),
+    ] {
+        if value.is_some_and(|value| value < GoDuration::ZERO) {
+            problems.refuse(&format!("retry_on_failure::{key}"), format!("'{key}' must be non-negative"));
+        }
+    }
     // What a log holds is given up by the log's limits, not by the patience with one request.
     let elapsed = if keys.wal.is_some() { Duration::ZERO } else { Duration::from_secs(300) };
     let all = Retry {

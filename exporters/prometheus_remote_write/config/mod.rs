@@ -13,7 +13,7 @@ use keys::Keys;
 use naming::translation;
 use net::client::{ClientSettings, CollectorDefaults};
 use pipeline::config::{ConfigErrors, GoDuration, Node, decode};
-use prometheus::remote_write::protocol::{Backoff, Encoding, ProtocolVersion, UnknownMessage};
+use prometheus::remote_write::protocol::{Backoff, Encoding, ProtocolVersion, UnknownMessage, is_reserved_header};
 use signing::{endpoint, signing};
 use std::time::Duration;
 
@@ -126,6 +126,15 @@ impl Config {
         });
         if let Err(error) = &client {
             problems.refuse("", error.to_string());
+        }
+        // Another host than the address is what proxies are reached by, and nothing that the protocol says.
+        for (name, _) in
+            http.headers.0.iter().filter(|(name, _)| is_reserved_header(name) && !name.eq_ignore_ascii_case("host"))
+        {
+            problems.refuse(
+                "headers",
+                format!("{name} is a reserved header. It must not be changed: remote write has its own"),
+            );
         }
         let queue = queue(&keys, &mut problems);
         let retry = retry(&keys, &mut problems);

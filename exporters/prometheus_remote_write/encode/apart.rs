@@ -164,9 +164,10 @@ impl Encoder {
         }
         let exemplars = if self.translation.send_exemplars { exemplars } else { &[] };
         let lists_bounds = self.version == ProtocolVersion::V2
+            && self.guard.takes_listed_bounds()
             && (self.translation.listed_bounds || group.origin.source == pipeline::Source::RemoteWrite);
         let start_ms = if point.start > 0 && point.start <= point.time { point.start / 1_000_000 } else { 0 };
-        match self.split.parts(group.origin.slot(), series, &point.value, lists_bounds) {
+        match self.split.parts(&group.origin, series, &point.value, lists_bounds) {
             whole::Parts::Samples(samples) => {
                 let mut below = None;
                 for (part, value) in samples.iter() {

@@ -321,6 +321,7 @@ impl Encoder {
         let acks = std::mem::take(&mut shard.acks);
         let mark = std::mem::replace(&mut shard.mark, self.mark);
         let version = shard.body.version();
+        self.metrics.translated(&contents);
         match shard.finish() {
             Ok(body) => self.sealed.push_back(Request {
                 body: body.into(),

@@ -45,8 +45,8 @@ pub(super) struct Refusal {
     pub(super) written: Written,
 }
 
-/// Words that are about a request as a whole. None of its parts would be taken either.
-const ABOUT_THE_WHOLE: [&str; 12] = [
+/// Words that are about the message as such. None of its parts would be taken either.
+const ABOUT_THE_MESSAGE: [&str; 9] = [
     "snappy",
     "protobuf",
     "proto:",
@@ -56,10 +56,10 @@ const ABOUT_THE_WHOLE: [&str; 12] = [
     "content-type",
     "content type",
     "content-encoding",
-    "tenant",
-    "org id",
-    "orgid",
 ];
+
+/// Words that are about who sends.
+const ABOUT_THE_SENDER: [&str; 3] = ["tenant", "org id", "orgid"];
 
 impl Refusal {
     /// Whether parts of the request may be accepted: it is too large, or something in it is wrong. What a store of version 2.0
@@ -92,16 +92,25 @@ impl Refusal {
 /// Whether an answer says more than its status does. What it says is not looked at any further: the specification wants words
 /// to be passed on, not interpreted.
 fn names_a_reason(status: StatusCode, words: &str) -> bool {
-    let about_the_whole = is_about_the_whole(words);
     let words = words.trim().to_ascii_lowercase();
     let phrase = status.canonical_reason().unwrap_or_default().to_ascii_lowercase();
     let bare = words.trim_start_matches(status.as_str()).trim();
-    !(bare.is_empty() || bare.trim_end_matches(['.', '!']) == phrase || words.starts_with('<') || about_the_whole)
+    !(bare.is_empty()
+        || bare.trim_end_matches(['.', '!']) == phrase
+        || words.starts_with('<')
+        || is_about_the_message(&words)
+        || ABOUT_THE_SENDER.iter().any(|about| words.contains(about)))
 }
 
-fn is_about_the_whole(words: &str) -> bool {
+fn is_about_the_message(words: &str) -> bool {
     let words = words.to_ascii_lowercase();
-    ABOUT_THE_WHOLE.iter().any(|about| words.contains(about))
+    ABOUT_THE_MESSAGE.iter().any(|about| words.contains(about))
+}
+
+/// Whether an answer is the one that senders of version 2.0 have to expect in place of 415 from stores that know 1.0 only: that they
+/// cannot read it. A store that says what it has written knows 2.0.
+fn cannot_read(status: StatusCode, written: Option<Written>, words: &str) -> bool {
+    status == StatusCode::BAD_REQUEST && written.is_none() && is_about_the_message(words)
 }
 
 impl Sender {
@@ -128,7 +137,10 @@ impl Sender {
                 None if version == ProtocolVersion::V2 && !is_empty => {
                     Attempt::Unsupported(format!("{}, and nothing is said of what was written", head.status))
                 }
-                written => Attempt::Accepted(written),
+                written => {
+                    self.spoken.understood(version);
+                    Attempt::Accepted(written)
+                }
             };
         }
         let words = words(&answer);
@@ -143,13 +155,15 @@ impl Sender {
         if matches!(verdict, Some(AuthVerdict::Retry | AuthVerdict::Refused)) {
             return Attempt::Failed { why, retry_after: None, of_identity: true };
         }
-        if head.status == StatusCode::UNSUPPORTED_MEDIA_TYPE && version == ProtocolVersion::V2 {
+        let unsupported = head.status == StatusCode::UNSUPPORTED_MEDIA_TYPE
+            || (!self.spoken.is_understood() && cannot_read(head.status, written, &words));
+        if unsupported && version == ProtocolVersion::V2 {
             return Attempt::Unsupported(why);
         }
         Attempt::Refused(Refusal {
             status: head.status,
             names_a_reason: names_a_reason(head.status, &words),
-            of_form: head.status == StatusCode::UNSUPPORTED_MEDIA_TYPE || is_about_the_whole(&words),
+            of_form: head.status == StatusCode::UNSUPPORTED_MEDIA_TYPE || is_about_the_message(&words),
             words: why,
             written: written.unwrap_or_default(),
         })

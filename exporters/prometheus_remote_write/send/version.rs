@@ -2,6 +2,7 @@
 
 use parking_lot::Mutex;
 use prometheus::remote_write::protocol::ProtocolVersion;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -14,11 +15,13 @@ pub(crate) const FALL_BACK_FOR: Duration = Duration::from_secs(3600);
 pub(crate) struct Spoken {
     wanted: ProtocolVersion,
     fallen_back: Mutex<Option<Instant>>,
+    /// The store has accepted a request of version 2.0 once.
+    understood: AtomicBool,
 }
 
 impl Spoken {
     pub(crate) fn new(wanted: ProtocolVersion) -> Self {
-        Self { wanted, fallen_back: Mutex::default() }
+        Self { wanted, fallen_back: Mutex::default(), understood: AtomicBool::new(false) }
     }
 
     /// The version to use now.
@@ -31,6 +34,18 @@ impl Spoken {
                 self.wanted
             }
         }
+    }
+
+    /// The store has accepted a request of this version.
+    pub(crate) fn understood(&self, version: ProtocolVersion) {
+        if version == ProtocolVersion::V2 && !self.is_understood() {
+            self.understood.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// Whether the store has accepted a request of version 2.0.
+    pub(crate) fn is_understood(&self) -> bool {
+        self.understood.load(Ordering::Relaxed)
     }
 
     /// The store does not know the version that is wanted; whether that is news.

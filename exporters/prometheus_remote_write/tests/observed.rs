@@ -1,6 +1,6 @@
 //! Requests of OTLP as the Collector was seen to translate them.
 
-use super::super::whole::buckets;
+use super::super::native::buckets;
 use super::*;
 use otlp::decode::MetricsReader;
 use pipeline::value::{Exemplar, ExemplarValue, ExponentialBuckets};

@@ -413,12 +413,15 @@ async fn samples_over_age_are_dropped_and_the_rest_is_sent() {
 
 #[tokio::test]
 async fn a_store_without_version_2_gets_1_and_is_remembered() {
-    // One says so; the other, as Prometheus before 2.54, finds nothing in the message and is content.
-    for silent in [false, true] {
-        let judge = Judge::start(move |_, posted| match (posted.version, silent) {
-            (ProtocolVersion::V1, _) => taken(posted),
-            (_, true) => status("204 No Content"),
-            (_, false) => ("415 Unsupported Media Type".to_owned(), "send 1.0".to_owned()),
+    // One says so; another, as Prometheus before 2.54, finds nothing in the message and is content; the third cannot read it.
+    for (answer, words) in [
+        ("415 Unsupported Media Type", "send 1.0"),
+        ("204 No Content", ""),
+        ("400 Bad Request", "proto: wrong wireType = 2 for field Timeseries"),
+    ] {
+        let judge = Judge::start(move |_, posted| match posted.version {
+            ProtocolVersion::V1 => taken(posted),
+            ProtocolVersion::V2 => (answer.to_owned(), words.to_owned()),
         })
         .await;
         let mut exporter = Running::start_at(judge.address, V2).await;
@@ -436,6 +439,23 @@ async fn a_store_without_version_2_gets_1_and_is_remembered() {
         assert_eq!(exporter.counted("prometheusremotewrite_fallbacks"), 1.0);
         assert_eq!(exporter.counted("sent_metric_points"), 12.0);
     }
+}
+
+#[tokio::test]
+async fn a_store_that_has_taken_version_2_is_not_taken_for_one_that_cannot_read_it() {
+    let judge = Judge::start(|number, posted| match number {
+        1 => ("400 Bad Request".to_owned(), "snappy: corrupt input".to_owned()),
+        _ => taken(posted),
+    })
+    .await;
+    let mut exporter = Running::start_at(judge.address, V2).await;
+    for expected in [AckOutcome::Delivered, AckOutcome::Rejected, AckOutcome::Delivered] {
+        assert_eq!(learn(exporter.send(4).await).await, expected);
+    }
+    exporter.end().await;
+    let seen = judge.seen();
+    assert!(seen.len() == 3 && seen.iter().all(|(posted, _)| posted.version == ProtocolVersion::V2));
+    assert_eq!(exporter.dropped("rejected_400"), Some(4.0));
 }
 
 #[tokio::test(start_paused = true)]

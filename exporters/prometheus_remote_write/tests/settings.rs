@@ -63,3 +63,21 @@ fn requests_may_be_limited_to_few_bytes() {
     assert!(config("limits: {max_request_bytes: 32000}").limits.packed_bytes <= 30_000);
     assert!(error("limits: {max_request_bytes: 1000}").contains("at least 16384"));
 }
+
+#[test]
+fn header_fields_of_the_protocol_are_reserved() {
+    for name in ["Content-Type", "content-encoding", "X-Prometheus-Remote-Write-Version", "User-Agent", "Retry-Attempt"]
+    {
+        let refused = error(&format!("headers: {{{name}: x}}"));
+        assert!(refused.contains("test.yaml:2:") && refused.contains("is a reserved header"), "{refused}");
+    }
+    config("headers: {Host: store.internal, X-Scope-OrgID: tenant, Authorization: Bearer x}");
+}
+
+#[test]
+fn waits_are_not_negative() {
+    for key in ["initial_interval", "max_interval", "max_elapsed_time"] {
+        let refused = error(&format!("retry_on_failure: {{{key}: -1s}}"));
+        assert!(refused.contains(&format!("'{key}' must be non-negative")), "{refused}");
+    }
+}

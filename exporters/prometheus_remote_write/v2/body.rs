@@ -9,9 +9,10 @@ use super::numbers::Numbers;
 use super::pieces::{Origin, Spelled, StartField, zero_bytes};
 use super::tables::{Group, RefMetadata, SymbolTables};
 use prometheus::remote_write::wire::MetricType;
-use prometheus::remote_write::wire::encode::varint_len;
+use prometheus::remote_write::wire::encode::{put_varint, varint_len};
 use prometheus::remote_write::wire::v2::put_metadata;
 use prometheus::remote_write::{SnappyBlockWriter, SnappyError};
+use std::ops::Range;
 
 /// Symbols and series of a request, each compressed as they come.
 #[derive(Debug, Default)]
@@ -25,6 +26,7 @@ pub(crate) struct Body {
     /// What is remembered of them: where the origin's references go, their own references, their metadata.
     text: Vec<u8>,
     origin: Origin,
+    met: Met,
     /// The last series that was not written by a reference to itself.
     spelled: Spelled,
     last: Last,
@@ -73,6 +75,16 @@ struct Last {
     metadata: Option<RefMetadata>,
 }
 
+/// The series that was met last: of those of a page, one has most of its strings in common with the one before.
+#[derive(Debug, Default)]
+struct Met {
+    /// Ids and numbers of its strings.
+    references: Vec<(u32, u32)>,
+    metadata: Option<RefMetadata>,
+    /// Where its metadata is in the remembered text.
+    about: Range<usize>,
+}
+
 impl Body {
     pub(crate) fn raw_len(&self) -> usize {
         self.series.raw_len() + self.numbers.writer.raw_len()
@@ -93,6 +105,8 @@ impl Body {
         self.text.clear();
         self.spelled.at = None;
         self.last = Last::default();
+        self.met.references.clear();
+        self.met.metadata = None;
         self.origin.clear();
         self.request = self.request.wrapping_add(1);
         if self.request == 0 {
@@ -156,17 +170,31 @@ impl Body {
                     place.copy_from_slice(&[low, high, *through]);
                 }
             }
-            for id in ids.get(2 * label..2 * label + 2).unwrap_or(&[]) {
-                self.numbers.put(&tables.interned, *id, &mut self.text);
+            for (place, id) in (2 * label..).zip(ids.get(2 * label..2 * label + 2).unwrap_or(&[])) {
+                let number = match self.met.references.get(place) {
+                    Some((known, number)) if known == id => *number,
+                    _ => {
+                        let number = self.numbers.of(&tables.interned, *id);
+                        self.met.note(place, *id, number);
+                        number
+                    }
+                };
+                put_varint(&mut self.text, number.into());
             }
         }
         seen.references = (self.text.len() - start) as u16;
-        if let Some(metadata) = entry.metadata {
+        if entry.metadata.is_some() && entry.metadata == self.met.metadata {
+            let start = self.text.len();
+            self.text.extend_from_within(self.met.about.clone());
+            seen.metadata = (self.text.len() - start) as u8;
+        } else if let Some(metadata) = entry.metadata {
             let start = self.text.len();
             let help = self.numbers.of(&tables.interned, metadata.help);
             let unit = self.numbers.of(&tables.interned, metadata.unit);
             put_metadata(&mut self.text, MetricType::from_number(metadata.kind.into()), help, unit);
             seen.metadata = (self.text.len() - start) as u8;
+            self.met.metadata = entry.metadata;
+            self.met.about = start..self.text.len();
         }
         seen
     }
@@ -244,6 +272,18 @@ impl Body {
             out.literal(about);
         }
         *last = Last { at: times_at, millis: time.millis, start_ms: start.millis, len: times as u32, metadata };
+    }
+}
+
+impl Met {
+    /// Takes note of the string at this place.
+    #[inline]
+    fn note(&mut self, place: usize, id: u32, number: u32) {
+        match self.references.get_mut(place) {
+            Some(known) => *known = (id, number),
+            // Places are met one after the other.
+            None => self.references.push((id, number)),
+        }
     }
 }
 

@@ -163,12 +163,11 @@ impl Spelled {
         };
         let before = self.bytes.as_slice();
         let most = bytes.len().min(before.len());
-        let mut prefix = bytes.iter().zip(before).take_while(|(a, b)| a == b).count();
+        let mut prefix = common_prefix(bytes, before);
         if prefix < SHORTEST {
             prefix = 0;
         }
-        let suffix =
-            bytes.iter().rev().zip(before.iter().rev()).take(most - prefix).take_while(|(a, b)| a == b).count();
+        let suffix = common_suffix(bytes, before).min(most - prefix);
         out.copy(at, prefix);
         if suffix < SHORTEST {
             out.literal(bytes.get(prefix..).unwrap_or(&[]));
@@ -179,6 +178,45 @@ impl Spelled {
         out.copy(at + before.len() - suffix, suffix + zeros);
         out.literal(value.get(zeros..).unwrap_or(&[]));
     }
+}
+
+/// With how many bytes both begin.
+#[inline]
+pub(super) fn common_prefix(a: &[u8], b: &[u8]) -> usize {
+    let words = a.chunks_exact(8).zip(b.chunks_exact(8));
+    let mut same = 0;
+    for (a, b) in words {
+        let difference = word(a) ^ word(b);
+        if difference != 0 {
+            return same + (difference.trailing_zeros() / 8) as usize;
+        }
+        same += 8;
+    }
+    let rest = a.get(same..).unwrap_or_default().iter().zip(b.get(same..).unwrap_or_default());
+    same + rest.take_while(|(a, b)| a == b).count()
+}
+
+/// With how many bytes both end.
+#[inline]
+pub(super) fn common_suffix(a: &[u8], b: &[u8]) -> usize {
+    let words = a.rchunks_exact(8).zip(b.rchunks_exact(8));
+    let mut same = 0;
+    for (a, b) in words {
+        let difference = word(a) ^ word(b);
+        if difference != 0 {
+            return same + (difference.leading_zeros() / 8) as usize;
+        }
+        same += 8;
+    }
+    let rest = |bytes: &[u8]| bytes.len() - same;
+    let (a, b) = (a.get(..rest(a)).unwrap_or_default(), b.get(..rest(b)).unwrap_or_default());
+    same + a.iter().rev().zip(b.iter().rev()).take_while(|(a, b)| a == b).count()
+}
+
+/// Eight bytes, the first one lowest.
+#[inline]
+fn word(bytes: &[u8]) -> u64 {
+    bytes.try_into().map_or(0, u64::from_le_bytes)
 }
 
 /// With how many zero bytes a value begins in wire order.

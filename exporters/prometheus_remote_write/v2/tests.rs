@@ -1,5 +1,7 @@
 use super::numbers::Numbers;
+use super::pieces::{common_prefix, common_suffix};
 use prometheus::remote_write::wire::v2::Symbols;
+use proptest::prelude::*;
 
 #[test]
 fn a_string_has_one_number_however_it_is_asked_for() {
@@ -15,4 +17,20 @@ fn a_string_has_one_number_however_it_is_asked_for() {
     assert_eq!((numbers.of(&interned, 0), numbers.of_text(&interned, b"")), (0, 0));
     numbers.clear();
     assert_eq!(numbers.of(&interned, id), 1);
+}
+
+proptest! {
+    #[test]
+    fn what_is_common_is_found_in_words_as_in_bytes(
+        before in prop::collection::vec(0..2u8, 0..40),
+        [a, b] in [prop::collection::vec(0..2u8, 0..20), prop::collection::vec(0..2u8, 0..20)],
+        behind in prop::collection::vec(0..2u8, 0..40),
+    ) {
+        let both = [[before.as_slice(), &a, &behind].concat(), [before.as_slice(), &b, &behind].concat()];
+        let [first, second] = both.each_ref().map(Vec::as_slice);
+        let prefix = first.iter().zip(second).take_while(|(a, b)| a == b).count();
+        prop_assert_eq!(common_prefix(first, second), prefix);
+        let suffix = first.iter().rev().zip(second.iter().rev()).take_while(|(a, b)| a == b).count();
+        prop_assert_eq!(common_suffix(first, second), suffix);
+    }
 }

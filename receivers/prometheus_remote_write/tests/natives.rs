@@ -1,8 +1,8 @@
 //! Native histograms.
 
 use pipeline::Value;
-use pipeline::value::ExponentialBuckets;
-use prometheus::remote_write::wire::{BucketSpan, Buckets, HistogramCount, NativeHistogram};
+use pipeline::value::{self, ExponentialBuckets};
+use prometheus::remote_write::wire::{BucketSpan, Buckets, HistogramCount, NativeHistogram, ResetHint};
 use serde_json::Value as Json;
 
 use super::super::native::{NativeError, value};
@@ -98,7 +98,7 @@ fn custom_bounds_become_an_explicit_histogram() {
 }
 
 #[test]
-fn float_counts_are_rounded_and_bad_histograms_refused() {
+fn fractions_stay_fractions_and_bad_histograms_are_refused() {
     let float = |counts: &[f64], spans: &[(i32, u32)], schema| {
         value(&NativeHistogram {
             count: Some(HistogramCount::Float(2.6)),
@@ -111,15 +111,65 @@ fn float_counts_are_rounded_and_bad_histograms_refused() {
             ..NativeHistogram::default()
         })
     };
-    let Ok(Value::ExponentialHistogram(histogram)) = float(&[0.4, 2.2], &[(3, 2)], 2) else {
-        panic!("an exponential histogram is expected")
+    let Ok(Value::FloatExponentialHistogram(histogram)) = float(&[0.4, 2.2], &[(3, 2)], 2) else {
+        panic!("an exponential histogram of fractions is expected")
     };
-    assert_eq!((histogram.count, histogram.positive.offset), (3, 2));
-    assert_eq!(*histogram.positive.counts, [0, 2]);
+    assert_eq!((histogram.count, histogram.positive.offset), (2.6, 2));
+    assert_eq!(*histogram.positive.counts, [0.4, 2.2]);
+    // As in Prometheus: results of arithmetic may be no numbers.
+    assert!(matches!(float(&[f64::NAN], &[(0, 1)], 0), Ok(Value::FloatExponentialHistogram(_))));
     assert_eq!(float(&[1.0], &[(0, 2)], 0), Err(NativeError::Spans { spans: 2, counts: 1 }));
     assert_eq!(float(&[-1.0], &[(0, 1)], 0), Err(NativeError::Count));
-    assert_eq!(float(&[f64::NAN], &[(0, 1)], 0), Err(NativeError::Count));
+    assert_eq!(float(&[1.0, 2.0, 3.0], &[(0, 3)], -53), Err(NativeError::BeyondBounds(0)));
     assert_eq!(float(&[1.0, 1.0], &[(0, 1), (i32::MAX, 1)], 0), Err(NativeError::TooWide));
     assert_eq!(float(&[1.0], &[(i32::MIN, 1)], 0), Err(NativeError::TooWide));
     assert_eq!(float(&[], &[], 9), Err(NativeError::Schema(9)));
+}
+
+#[test]
+fn the_kind_of_the_total_is_the_kind_of_all_counts() {
+    let mixed = |count, zero_count, deltas: &[i64], counts: &[f64]| {
+        value(&NativeHistogram {
+            count: Some(count),
+            zero_count: Some(zero_count),
+            positive: Buckets {
+                spans: vec![BucketSpan { offset: 0, length: 1 }],
+                deltas: deltas.to_vec(),
+                counts: counts.to_vec(),
+            },
+            ..NativeHistogram::default()
+        })
+    };
+    let (int, float) = (HistogramCount::Int, HistogramCount::Float);
+    assert!(matches!(mixed(int(1), int(0), &[1], &[7.5]), Ok(Value::ExponentialHistogram(_))));
+    assert!(matches!(mixed(float(1.0), int(0), &[1], &[1.0]), Ok(Value::FloatExponentialHistogram(_))));
+    assert_eq!(mixed(int(1), float(0.5), &[1], &[]), Err(NativeError::Mixed));
+    assert_eq!(mixed(int(1), int(0), &[], &[1.0]), Err(NativeError::Spans { spans: 1, counts: 0 }));
+    assert_eq!(mixed(float(1.0), float(0.0), &[1], &[]), Err(NativeError::Spans { spans: 1, counts: 0 }));
+    assert_eq!(mixed(float(1.0), float(-1.0), &[], &[1.0]), Err(NativeError::Count));
+}
+
+#[test]
+fn hints_are_kept_but_for_promises() {
+    for (sent, kept) in [
+        (ResetHint::Unknown, value::ResetHint::Unknown),
+        (ResetHint::Yes, value::ResetHint::Reset),
+        (ResetHint::No, value::ResetHint::Unknown),
+        (ResetHint::Gauge, value::ResetHint::Gauge),
+    ] {
+        for count in [HistogramCount::Int(0), HistogramCount::Float(0.0)] {
+            for schema in [3, -53] {
+                let native =
+                    NativeHistogram { count: Some(count), schema, reset_hint: sent, ..NativeHistogram::default() };
+                let got = match value(&native).unwrap() {
+                    Value::Histogram(histogram) => histogram.reset,
+                    Value::FloatHistogram(histogram) => histogram.reset,
+                    Value::ExponentialHistogram(histogram) => histogram.reset,
+                    Value::FloatExponentialHistogram(histogram) => histogram.reset,
+                    other => panic!("{other:?}"),
+                };
+                assert_eq!(got, kept, "{native:?}");
+            }
+        }
+    }
 }

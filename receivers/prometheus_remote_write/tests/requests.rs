@@ -255,7 +255,7 @@ fn the_wire_of_a_prometheus_server_is_understood() {
         [
             "-/- neg{} -inf -5",
             "node/- gone{} stale 1700000000123",
-            "node/- latf{} ExponentialHistogram 1700000000123",
+            "node/- latf{} FloatExponentialHistogram 1700000000123",
             "node/- lat{} ExponentialHistogram 1700000000123",
             "node/- nhcb{} Histogram 1700000000123",
             "node/a:1 http_requests_total{code=\"200\"} 1027.5 1700000000123",

@@ -133,13 +133,16 @@ fn histograms_and_exemplars_are_values_of_the_pipeline() {
         });
     let taken = taken(&request.bytes(), &mut SeriesCache::default());
     assert_eq!((taken.written.samples, taken.written.histograms, taken.written.exemplars), (1, 3, 1));
-    for name in ["exponential", "float"] {
+    let point = |name: &str| {
         let (group, index, _) = find(&taken, name);
         let point = group.points.iter().find(|point| point.series == index).unwrap();
         assert_eq!(point.start, 1_000_000_000);
-        let Value::ExponentialHistogram(histogram) = &point.value else { panic!("{name}: {point:?}") };
-        assert_eq!((histogram.count, &*histogram.positive.counts), (3, &[1, 2][..]), "{name}");
-    }
+        point.value.clone()
+    };
+    let Value::ExponentialHistogram(histogram) = point("exponential") else { panic!("{taken:?}") };
+    assert_eq!((histogram.count, &*histogram.positive.counts), (3, &[1, 2][..]));
+    let Value::FloatExponentialHistogram(histogram) = point("float") else { panic!("{taken:?}") };
+    assert_eq!((histogram.count, &*histogram.positive.counts), (3.0, &[1.0, 2.0][..]));
     let (group, index, _) = find(&taken, "listed");
     let point = group.points.iter().find(|point| point.series == index).unwrap();
     let Value::Histogram(histogram) = &point.value else { panic!("{point:?}") };

@@ -303,3 +303,27 @@ fn telemetry_mistakes_are_errors() {
         assert!(message.contains(part), "{part:?} is not in {message}");
     }
 }
+
+#[test]
+fn authenticators_have_to_run() {
+    let auth = "{endpoint: 'http://x', auth: {authenticator: sigv4auth}}";
+    let with = |extensions: &str, more: &str| {
+        changed(&[
+            ("{endpoint: 'http://x'}", auth),
+            ("extensions: [health_check]", extensions),
+            ("  health_check:\n", more),
+        ])
+    };
+    let missing = errors(&with("extensions: [health_check]", "  health_check:\n"));
+    assert!(
+        missing.contains("exporters::prometheusremotewrite/amp::auth::authenticator: failed to resolve authenticator \"sigv4auth\": authenticator not found"),
+        "{missing}"
+    );
+    // It is configured, and does not run.
+    let idle = errors(&with("extensions: [health_check]", "  health_check:\n  sigv4auth:\n"));
+    assert!(idle.contains("list it under service::extensions"), "{idle}");
+    read(&with("extensions: [health_check, sigv4auth]", "  health_check:\n  sigv4auth:\n")).unwrap();
+    // What does not run needs nobody.
+    let unused = changed(&[("{endpoint: 'http://x'}", auth), ("[prometheusremotewrite/amp, debug]", "[debug]")]);
+    read(&unused).unwrap();
+}

@@ -133,6 +133,21 @@ impl QueryServer {
         result.iter().map(|series| (labels(&series["metric"]), points(&series["values"]))).collect()
     }
 
+    /// What a query comes to now, whatever it is, without the labels.
+    pub(crate) fn results(&self, query: &str) -> Vec<Json> {
+        let data = self.ask(&format!("/api/v1/query?query={}", http::escape(query)));
+        let mut results = data["result"].as_array().unwrap().clone();
+        for result in &mut results {
+            // A moment's value bears the moment of the query.
+            if let Some(moment) = ["value", "histogram"].iter().find_map(|key| result.get(key)?.get(1)) {
+                *result = moment.clone();
+            } else if let Some(fields) = result.as_object_mut() {
+                fields.remove("metric");
+            }
+        }
+        results
+    }
+
     /// Exemplars by the labels of their series: labels, value and time of each as the API writes them.
     pub(crate) fn exemplars(&self, query: &str) -> BTreeMap<Labels, Vec<String>> {
         let data = self.ask(&format!("/api/v1/query_exemplars?start=0&end=9999999999&query={}", http::escape(query)));
