@@ -3,6 +3,9 @@
 //! The process scrapes its own metrics and takes OTLP, sends metrics by remote write to itself, and shows what arrived on a page.
 
 use crate::config::DefaultConfig;
+use crate::service::Slot;
+use pipeline::component::ComponentKind;
+use pipeline::config::ComponentId;
 use pipeline::telemetry::Telemetry;
 use std::fmt;
 use std::net::{Ipv4Addr, TcpListener};
@@ -26,6 +29,14 @@ const PORTS: [(u16, &str); 5] = [
     (4317, "receivers::otlp (gRPC)"),
     (4318, "receivers::otlp (HTTP)"),
 ];
+
+/// Whether a component belongs to the pipeline that stands in for a store: it has to outlive what delivers to it.
+pub fn is_store(slot: &Slot) -> bool {
+    matches!(
+        (slot.kind(), slot.id().map(ComponentId::type_name)),
+        (ComponentKind::Receiver, Some("prometheusremotewrite")) | (ComponentKind::Exporter, Some("prometheus"))
+    )
+}
 
 /// The default configuration with the ports of the file, to be looked at and not run.
 pub fn as_written() -> DefaultConfig {

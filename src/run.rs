@@ -5,7 +5,7 @@ use crate::components::Components;
 use crate::config::{
     DefaultConfig, HttpAnswer, Loaded, Providers, ServiceConfig, TelemetryConfig, UriReader, Warning, load,
 };
-use crate::default_config::{DefaultService, STATUS_EVERY};
+use crate::default_config::{self, DefaultService, STATUS_EVERY};
 use crate::service::{DRAIN_DEADLINE, Graph, OsSignals, Service, ServiceError, Slot, Source, panic_text};
 use crate::telemetry::{Log, LogError, instance_id, own_metrics, register};
 use net::auth::Authenticators;
@@ -19,8 +19,6 @@ use std::time::Duration;
 /// This program.
 pub const PROGRAM: Program = Program { name: "oxidot", version: env!("CARGO_PKG_VERSION") };
 
-/// How long the example may drain: its store is in this process and ends first, so what is left then has nowhere to go.
-const EXAMPLE_DRAIN: Duration = Duration::from_secs(1);
 /// How long a configuration from the network may take, with all redirects.
 const FETCH_TIMEOUT: Duration = Duration::from_secs(30);
 /// The largest configuration from the network, in bytes. The longest in the field have some hundred kilobytes.
@@ -196,20 +194,15 @@ pub fn run(options: Options) -> Result<(), RunError> {
         let mut signals =
             OsSignals::listen().map_err(|cause| RunError::System { what: "cannot listen to signals", cause })?;
         let mut reloads = Reloads { resolver, log: log.clone(), read: settings };
-        let is_example = example.is_some();
-        let drain = if is_example { EXAMPLE_DRAIN } else { DRAIN_DEADLINE };
-        let service = Service::new(PROGRAM, telemetry.clone(), drain);
+        let service = Service::new(PROGRAM, telemetry.clone(), DRAIN_DEADLINE);
+        let service = if example.is_some() { service.ending_last(default_config::is_store) } else { service };
         let result = tokio::select! {
             result = service.run(graph, &mut reloads, &mut signals) => result,
             () = log.keep_reporting() => Ok(()),
             () = stay_small() => Ok(()),
             () = show(example, &telemetry) => Ok(()),
         };
-        match result {
-            // The example's store is a part of it, and gone before all is delivered.
-            Err(ServiceError::Lost { .. }) if is_example => Ok(()),
-            result => result.map_err(|error| RunError::Service(Box::new(error))),
-        }
+        result.map_err(|error| RunError::Service(Box::new(error)))
     })
 }
 

@@ -131,13 +131,16 @@ pub(crate) fn recover(options: &Options) -> Result<Recovered, OpenError> {
 /// Tells of a destination that is gone. What waits for it is lost unless there is a new one in its place.
 fn abandon(directory: &Path, name: String, at: Position, index: &Index, replaced: bool) -> Option<Abandoned> {
     let samples = index.end.samples.saturating_sub(at.samples.max(index.start().samples));
+    if samples == 0 {
+        return None;
+    }
     let directory = directory.display();
     if replaced {
         tracing::warn!(%directory, cursor = %name, samples, "A destination is not configured any more; the samples that wait for it go to those that are new.");
     } else {
         tracing::error!(%directory, cursor = %name, samples, "A destination is not configured any more; the samples that wait for it are dropped.");
     }
-    (!replaced && samples > 0).then_some(Abandoned { name, samples })
+    (!replaced).then_some(Abandoned { name, samples })
 }
 
 /// Forces to the disk where destinations stand, and that their files are there. A destination whose file is lost with the

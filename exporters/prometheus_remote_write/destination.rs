@@ -7,7 +7,7 @@ use super::limits::Guard;
 use super::log::LogSource;
 use super::metadata::Metadata;
 use super::metrics::Metrics;
-use super::send::{Patience, Sender, Size, Spoken};
+use super::send::{Culprits, Packing, Patience, Sender, Size, Spoken};
 use super::shards::{Adaptation, Logged, Shards};
 use super::translation::Translation;
 use aws::SigV4;
@@ -132,6 +132,8 @@ impl Destination {
             spoken: Spoken::new(self.config.version),
             size: Size::default(),
             patience: Patience::default(),
+            culprits: Culprits::default(),
+            packing: Packing::new(self.config.encoding),
             escape_names: !self.config.translation.metric_namer.strategy.escapes(),
         }));
         Ok(())

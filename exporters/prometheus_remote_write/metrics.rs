@@ -150,6 +150,17 @@ impl Metrics {
         self.dropped.lock().entry(reason).or_insert_with(counter).add(points);
     }
 
+    /// Counts exemplars that are not sent with their samples, by reason.
+    #[cold]
+    pub(super) fn dropped_exemplars(&self, reason: &'static str, exemplars: u64) {
+        if exemplars == 0 {
+            return;
+        }
+        let labels = [("exporter", self.exporter.as_str()), ("endpoint", self.endpoint.as_str()), ("reason", reason)];
+        let help = "Exemplars that were dropped, by reason.";
+        self.telemetry.counter("otelcol_exporter_dropped_exemplars", help, &labels).add(exemplars);
+    }
+
     /// Counts points that a log held for an endpoint that is not configured any more.
     pub(super) fn abandoned(telemetry: &Telemetry, exporter: &str, endpoint: &str, points: u64) {
         dropped_counter(telemetry, exporter, endpoint, "endpoint_removed").add(points);

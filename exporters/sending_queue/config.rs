@@ -25,6 +25,10 @@ pub(crate) struct QueueKeys {
     wait_for_result: bool,
     /// The extension in whose directory the queue is kept. Default: in memory.
     storage: Option<ComponentId>,
+    /// Most bytes of the queue's files; beyond it the oldest requests are dropped. Default: none but `queue_size`.
+    max_bytes: Option<u64>,
+    /// Requests that have waited on disk for longer are dropped. Default: never.
+    max_age: Option<GoDuration>,
     /// Put requests together, and cut them, before they are sent. Default: send them as they came.
     batch: Section<BatchKeys>,
 }
@@ -73,6 +77,9 @@ pub(crate) struct QueueSettings {
     /// Refuse what comes while the queue is full, instead of waiting.
     pub(crate) refuses: bool,
     pub(crate) storage: Option<ComponentId>,
+    /// Of the files of a queue on disk.
+    pub(crate) max_bytes: Option<u64>,
+    pub(crate) max_age: Option<Duration>,
     pub(crate) batch: Option<BatchSettings>,
     /// Metadata keys that have no effect.
     pub(crate) metadata_keys: Vec<String>,
@@ -90,6 +97,9 @@ pub(crate) struct BatchSettings {
 
 /// More tasks than this wait for each other rather than for a server.
 const MAX_CONSUMERS: usize = 1000;
+
+/// The least limit of bytes on disk: an eighth of it, which is what goes at a time, holds some requests.
+const LEAST_BYTES: u64 = 1 << 20;
 
 impl QueueKeys {
     /// Whether the queue is kept on disk.
@@ -129,6 +139,16 @@ impl QueueKeys {
                 "storage keeps the queue on disk, and enabled: false means that there is none; remove one of them",
             );
         }
+        if !self.is_durable() {
+            for (key, written) in [("max_bytes", self.max_bytes.is_some()), ("max_age", self.max_age.is_some())] {
+                if written {
+                    refuse(key, "it is about a queue on disk, and without storage there is none");
+                }
+            }
+        }
+        if self.max_bytes.is_some_and(|bytes| bytes < LEAST_BYTES) {
+            refuse("max_bytes", "max_bytes must be at least 1048576");
+        }
         let batch = self.batch.as_ref().filter(|_| enabled).map(|keys| keys.read(&mut refuse));
         if let Some(batch) = &batch
             && (batch.bytes == (sizer == Sizer::Bytes) && sizer != Sizer::Requests)
@@ -143,6 +163,8 @@ impl QueueKeys {
             sizer: if enabled { sizer } else { Sizer::Requests },
             refuses: enabled && self.block_on_overflow == Some(false),
             storage: self.storage.clone(),
+            max_bytes: self.max_bytes,
+            max_age: self.max_age.map(GoDuration::to_std).filter(|age| !age.is_zero()),
             batch,
             metadata_keys: self.batch.as_ref().map_or_else(Vec::new, |batch| batch.partition.metadata_keys.0.clone()),
         }

@@ -17,7 +17,7 @@ use pipeline::telemetry::Gauge;
 use tokio::sync::watch;
 use tokio::task::{AbortHandle, JoinHandle};
 use tokio::time::Instant;
-use wal::{AppendError, Log, Position, Read, Reader, Record};
+use wal::{AppendError, Log, Losses, Position, Read, Reader, Record};
 
 use super::config::Sizer;
 use super::metrics::Metrics;
@@ -67,7 +67,8 @@ pub(super) struct Durable {
     failing: bool,
     retry_at: Instant,
     publish_at: Instant,
-    corrupt: u64,
+    /// Losses that were counted.
+    told: Losses,
     maintaining: AbortHandle,
 }
 
@@ -127,7 +128,7 @@ impl Durable {
             failing: false,
             retry_at: now,
             publish_at: now,
-            corrupt: 0,
+            told: Losses::default(),
             maintaining,
         }
     }
@@ -188,12 +189,13 @@ impl Durable {
             // zstd fails for want of memory only.
             let payload = zstd::bulk::compress(&body, LEVEL).map_err(failed_without_disk)?;
             let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+            let now_ms = i64::try_from(now.as_millis()).unwrap_or(i64::MAX);
             let record = Record {
                 kind: ZSTD,
                 samples: u32::try_from(items).unwrap_or(u32::MAX),
-                oldest_ms: i64::try_from(now.as_millis()).unwrap_or(i64::MAX),
-                // Requests do not age.
-                newest_ms: i64::MAX,
+                // A request is as old as it has waited here.
+                oldest_ms: now_ms,
+                newest_ms: now_ms,
                 payload: &payload,
             };
             log.append(None, &record).map(drop)
@@ -265,13 +267,19 @@ impl Durable {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let age = oldest.map_or(Duration::ZERO, |ms| now.saturating_sub(Duration::from_millis(ms)));
         self.gauges.oldest.set(age.as_secs_f64());
-        // Items that could not be read back, or whose record was torn.
         let losses = self.log.losses(CURSOR);
-        let corrupt = losses.corrupt_samples.saturating_add(losses.torn_samples);
-        if corrupt > self.corrupt {
-            self.metrics.failed("queue_corrupt", corrupt - self.corrupt);
-            self.corrupt = corrupt;
+        // Items that could not be read back, or whose record was torn; and those that were in the way.
+        let corrupt = |losses: &Losses| losses.corrupt_samples.saturating_add(losses.torn_samples);
+        for (reason, now, told) in [
+            ("queue_corrupt", corrupt(&losses), corrupt(&self.told)),
+            ("queue_max_bytes", losses.size_samples, self.told.size_samples),
+            ("queue_max_age", losses.age_samples, self.told.age_samples),
+        ] {
+            if now > told {
+                self.metrics.failed(reason, now - told);
+            }
         }
+        self.told = losses;
     }
 
     /// The next request: of those on disk, then of those in memory, which came later.

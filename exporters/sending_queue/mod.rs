@@ -148,6 +148,7 @@ impl SendingQueue {
             for signal in SIGNALS {
                 let mut options = storage.options(ComponentKind::Exporter, &context.id, signal.name());
                 options.cursors = vec![context.id.to_string()];
+                (options.max_bytes, options.max_age) = (settings.max_bytes, settings.max_age);
                 let opened = tokio::task::spawn_blocking(move || Log::open(options)).await;
                 let log = opened
                     .map_err(|error| ComponentError::caused("the queue on disk cannot be opened", error))?

@@ -109,7 +109,11 @@ pub(crate) fn plain(
 /// The largest window that a zstd stream may ask for, as a power of two: 8 MiB, which RFC 8878 asks decoders to have.
 const ZSTD_WINDOW_LOG: u32 = 23;
 
-fn zstd_frames(body: &[u8], limit: usize) -> Result<Vec<u8>, DecodeError> {
+/// The plain form of frames of zstd.
+///
+/// # Errors
+/// If they are not well formed, ask for more memory than decoders have to have, or are more than `limit` bytes.
+pub fn zstd_frames(body: &[u8], limit: usize) -> Result<Vec<u8>, DecodeError> {
     let invalid = |_| DecodeError::Invalid { encoding: "zstd" };
     let mut decoder = zstd::stream::read::Decoder::with_buffer(body).map_err(invalid)?;
     decoder.window_log_max(ZSTD_WINDOW_LOG).map_err(invalid)?;

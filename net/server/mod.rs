@@ -19,7 +19,7 @@ mod service;
 
 pub use self::config::{DEFAULT_MAX_BUFFERED, DEFAULT_MAX_CONNECTIONS, DEFAULT_MAX_REQUEST_BODY, HttpServerConfig};
 pub use self::cors::CorsConfig;
-pub use self::decompress::Encodings;
+pub use self::decompress::{Encodings, zstd_frames};
 pub use self::grpc_config::{GrpcServerConfig, KeepaliveServerConfig};
 
 use std::io;

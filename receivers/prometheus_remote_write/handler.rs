@@ -6,11 +6,12 @@ use std::time::Duration;
 use async_trait::async_trait;
 use http::header::{ALLOW, CONTENT_ENCODING, CONTENT_TYPE, HeaderName};
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
-use net::server::{Handler, Request, Response};
+use net::decode::DecodeError;
+use net::server::{Handler, Request, Response, zstd_frames};
 use parking_lot::Mutex;
 use pipeline::component::Signal;
 use pipeline::{Ack, AckOutcome, Acks, Client, MetricBatch, Output, SendError};
-use prometheus::remote_write::protocol::{ProtocolVersion, Response as Answer, Written, check_content_encoding};
+use prometheus::remote_write::protocol::{Encoding, ProtocolVersion, Response as Answer, Written};
 use prometheus::remote_write::snappy::decode_block;
 use prometheus::remote_write::wire::DecodeLimits;
 use tokio::sync::{Semaphore, oneshot};
@@ -26,6 +27,8 @@ use super::request::{Taken, read};
 
 /// Where senders are told to write.
 pub(super) const PATHS: [&str; 2] = ["/api/v1/write", "/api/v1/push"];
+/// By which a vmagent asks whether it may send zstd.
+const ASKS_FOR_ZSTD: &str = "get_vm_proto_version=1";
 /// What a body may become when it is decompressed. Senders pack 500 to 50,000 samples of 100 to 200 bytes; vmagent's
 /// blocks end at 32 MiB.
 const MAX_DECOMPRESSED: usize = 64 << 20;
@@ -54,6 +57,13 @@ pub(super) struct WriteHandler {
     decoding: Semaphore,
     buffers: Mutex<Vec<Vec<u8>>>,
     reported: Mutex<Option<Instant>>,
+}
+
+/// What a request's body is.
+#[derive(Clone, Copy)]
+struct Form {
+    version: ProtocolVersion,
+    encoding: Encoding,
 }
 
 /// A request's points on their way, and where their fate is learnt if the sender waits for it.
@@ -91,8 +101,8 @@ impl WriteHandler {
     }
 
     /// The answer, and how much was written, which senders of version 2.0 are told.
-    async fn write(&self, version: ProtocolVersion, body: &[u8], client: Option<Client>) -> (Answer, Written) {
-        let sent = match self.pass_on(version, body, client).await {
+    async fn write(&self, form: Form, body: &[u8], client: Option<Client>) -> (Answer, Written) {
+        let sent = match self.pass_on(form, body, client).await {
             Ok(sent) => sent,
             Err(answer) => return (answer, Written::default()),
         };
@@ -114,7 +124,7 @@ impl WriteHandler {
     }
 
     /// Decodes a body and hands its points to the pipeline.
-    async fn pass_on(&self, version: ProtocolVersion, body: &[u8], client: Option<Client>) -> Result<Sent, Answer> {
+    async fn pass_on(&self, form: Form, body: &[u8], client: Option<Client>) -> Result<Sent, Answer> {
         let Some(output) = self.output.get() else {
             return Err(Answer::busy("the receiver is starting", RETRY_AFTER));
         };
@@ -124,7 +134,7 @@ impl WriteHandler {
             self.metrics.refused_requests.inc();
             return Err(unavailable(error));
         }
-        let taken = self.decode(version, body)?;
+        let taken = self.decode(form, body)?;
         let points = taken.points();
         let Taken { groups, written, invalid, metadata_left_out } = taken;
         self.metrics.failed.add(invalid.points as u64);
@@ -155,15 +165,19 @@ impl WriteHandler {
         }
     }
 
-    fn decode(&self, version: ProtocolVersion, body: &[u8]) -> Result<Taken, Answer> {
+    fn decode(&self, Form { version, encoding }: Form, body: &[u8]) -> Result<Taken, Answer> {
         let mut plain = self.buffers.lock().pop().unwrap_or_default();
         let now = u32::try_from(self.started.elapsed().as_secs()).unwrap_or(u32::MAX);
-        let taken = decode_block(body, MAX_DECOMPRESSED, &mut plain)
-            .map_err(|error| Answer::not_decompressed(&error))
-            .and_then(|()| {
-                read(version, &plain, &DecodeLimits::default(), &mut self.cache.lock(), now)
-                    .map_err(|error| Answer::not_decoded(&error))
-            });
+        let unpacked = match encoding {
+            Encoding::Snappy => {
+                decode_block(body, MAX_DECOMPRESSED, &mut plain).map_err(|error| Answer::not_decompressed(&error))
+            }
+            Encoding::Zstd => zstd_frames(body, MAX_DECOMPRESSED).map(|frames| plain = frames).map_err(not_unpacked),
+        };
+        let taken = unpacked.and_then(|()| {
+            read(version, &plain, &DecodeLimits::default(), &mut self.cache.lock(), now)
+                .map_err(|error| Answer::not_decoded(&error))
+        });
         if plain.capacity() <= KEPT_BUFFER_SIZE {
             let mut buffers = self.buffers.lock();
             if buffers.len() < KEPT_BUFFERS {
@@ -204,6 +218,9 @@ impl Handler for WriteHandler {
             let text = format!("no such path: remote write goes to {}\n", PATHS.join(" or "));
             return Response::text(StatusCode::NOT_FOUND, text);
         }
+        if request.method == Method::GET && request.uri.query().is_some_and(|query| query.contains(ASKS_FOR_ZSTD)) {
+            return Response::text(StatusCode::OK, "1");
+        }
         if request.method != Method::POST {
             let mut response = Response::text(StatusCode::METHOD_NOT_ALLOWED, "remote write is a POST request\n");
             response.headers.insert(ALLOW, HeaderValue::from_static("POST"));
@@ -211,11 +228,11 @@ impl Handler for WriteHandler {
         }
         match check_headers(&request.headers) {
             Err(answer) => response(&answer),
-            Ok(version) => {
+            Ok(form) => {
                 let client = client::of(&request, self.include_metadata);
-                let (answer, written) = self.write(version, &request.body, client).await;
+                let (answer, written) = self.write(form, &request.body, client).await;
                 let mut response = response(&answer);
-                if version == ProtocolVersion::V2 {
+                if form.version == ProtocolVersion::V2 {
                     for (name, count) in written.headers() {
                         response.headers.insert(HeaderName::from_static(name), HeaderValue::from(count));
                     }
@@ -226,15 +243,24 @@ impl Handler for WriteHandler {
     }
 }
 
-/// The version of the request's message.
-fn check_headers(headers: &HeaderMap) -> Result<ProtocolVersion, Answer> {
+/// The request's form, by its header fields.
+fn check_headers(headers: &HeaderMap) -> Result<Form, Answer> {
     let text = |name: HeaderName| match headers.get(name) {
         // What is no text cannot be what is wanted either.
         Some(value) => Some(value.to_str().unwrap_or("?")),
         None => None,
     };
-    check_content_encoding(text(CONTENT_ENCODING)).map_err(|error| Answer::unsupported(&error))?;
-    ProtocolVersion::from_content_type(text(CONTENT_TYPE)).map_err(|error| Answer::unsupported(&error))
+    let encoding = Encoding::from_content_encoding(text(CONTENT_ENCODING));
+    let version = ProtocolVersion::from_content_type(text(CONTENT_TYPE));
+    Ok(Form {
+        encoding: encoding.map_err(|error| Answer::unsupported(&error))?,
+        version: version.map_err(|error| Answer::unsupported(&error))?,
+    })
+}
+
+fn not_unpacked(error: DecodeError) -> Answer {
+    let status = if matches!(error, DecodeError::LimitExceeded { .. }) { 413 } else { 400 };
+    refusal(status, &error.to_string())
 }
 
 fn unavailable(error: SendError) -> Answer {

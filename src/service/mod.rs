@@ -78,12 +78,20 @@ pub trait Source {
 pub struct Service {
     surroundings: Surroundings,
     drain: Duration,
+    ends_last: fn(&Slot) -> bool,
 }
 
 impl Service {
     /// A service of this program, with its metrics in `telemetry`, that drains within `drain`.
     pub fn new(program: Program, telemetry: Telemetry, drain: Duration) -> Self {
-        Self { surroundings: Surroundings { program, telemetry, shared: Shared::default() }, drain }
+        let surroundings = Surroundings { program, telemetry, shared: Shared::default() };
+        Self { surroundings, drain, ends_last: |_| false }
+    }
+
+    /// What of the pipelines is told to stop when all the rest of them has ended: what the rest delivers to.
+    #[must_use]
+    pub fn ending_last(self, ends_last: fn(&Slot) -> bool) -> Self {
+        Self { ends_last, ..self }
     }
 
     /// Runs `graph` until it is asked to stop.
@@ -108,7 +116,7 @@ impl Service {
         running.commit(started, Instant::now());
         status.send_replace(ServiceStatus::Ready);
         tracing::info!("Everything is ready. Begin running and processing data.");
-        let mut supervisor = Supervisor { running, drain: self.drain, previous: None };
+        let mut supervisor = Supervisor { running, drain: self.drain, ends_last: self.ends_last, previous: None };
         let result = supervisor.watch(source, requests).await;
         if let Err(error) = &result {
             tracing::error!(%error, "Asynchronous error received, terminating process");
@@ -129,6 +137,7 @@ async fn stop_asked(requests: &mut impl Requests) {
 struct Supervisor {
     running: Running,
     drain: Duration,
+    ends_last: fn(&Slot) -> bool,
     /// What ran before the last reload, to go back to.
     previous: Option<Graph>,
 }
@@ -218,8 +227,12 @@ impl Supervisor {
     /// Ends the pipelines, then the extensions. The first failure on the way is the result.
     async fn shut_down(mut self, requests: &mut impl Requests) -> Result<(), ServiceError> {
         let mut result = Ok(());
-        self.running.end_pipelines(Instant::now() + self.drain);
-        let mut hurried = self.finish(requests, Running::pipelines_run, &mut result).await;
+        let (deadline, ends_last) = (Instant::now() + self.drain, self.ends_last);
+        self.running.end_pipelines(deadline, |slot| !ends_last(slot));
+        let first_run = |running: &Running| running.pipelines_run(|slot| !ends_last(slot));
+        let mut hurried = self.finish(requests, first_run, &mut result).await;
+        self.running.end_pipelines(deadline, ends_last);
+        hurried |= self.finish(requests, |running| running.pipelines_run(|_| true), &mut result).await;
         // Extensions only close what they serve.
         let rest = if hurried { Duration::ZERO } else { Duration::from_secs(2) };
         self.running.end_extensions(Instant::now() + rest);
@@ -234,7 +247,7 @@ impl Supervisor {
     async fn finish(
         &mut self,
         requests: &mut impl Requests,
-        runs: fn(&Running) -> bool,
+        runs: impl Fn(&Running) -> bool,
         result: &mut Result<(), ServiceError>,
     ) -> bool {
         let mut hurried = false;
@@ -258,7 +271,7 @@ impl Supervisor {
                 },
                 () = stop_asked(requests) => {
                     hurried = true;
-                    self.running.end_pipelines(Instant::now());
+                    self.running.end_pipelines(Instant::now(), |_| true);
                 }
                 () = sleep_until(overdue) => self.running.abort_overdue(Instant::now()),
             }

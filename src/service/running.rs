@@ -359,9 +359,9 @@ impl Running {
         }
     }
 
-    /// Tells everything of the pipelines to end by `deadline`: receivers stop, the rest ends as inputs close.
-    pub(super) fn end_pipelines(&mut self, deadline: Instant) {
-        self.end(deadline, |slot| !slot.is_extension());
+    /// Tells `which` components of the pipelines to end by `deadline`: receivers stop, the rest ends as inputs close.
+    pub(super) fn end_pipelines(&mut self, deadline: Instant, which: impl Fn(&Slot) -> bool) {
+        self.end(deadline, |slot| !slot.is_extension() && which(slot));
     }
 
     /// Tells the extensions to stop by `deadline`.
@@ -382,9 +382,9 @@ impl Running {
         self.orphans.retain(|slot, _| !which(slot));
     }
 
-    /// Whether tasks of pipelines are left.
-    pub(super) fn pipelines_run(&self) -> bool {
-        self.owners.values().any(|owner| !owner.slot.is_extension())
+    /// Whether tasks of `which` components of the pipelines are left.
+    pub(super) fn pipelines_run(&self, which: impl Fn(&Slot) -> bool) -> bool {
+        self.owners.values().any(|owner| !owner.slot.is_extension() && which(&owner.slot))
     }
 
     /// Whether any task is left.

@@ -13,7 +13,7 @@ use keys::Keys;
 use naming::translation;
 use net::client::{ClientSettings, CollectorDefaults};
 use pipeline::config::{ConfigErrors, GoDuration, Node, decode};
-use prometheus::remote_write::protocol::{Backoff, ProtocolVersion, UnknownMessage, is_reserved_header};
+use prometheus::remote_write::protocol::{Backoff, Encoding, ProtocolVersion, UnknownMessage, is_reserved_header};
 use signing::{endpoint, signing};
 use std::time::Duration;
 
@@ -69,6 +69,8 @@ pub(super) struct Config {
     pub(super) name: String,
     /// The version of remote write that is wanted.
     pub(super) version: ProtocolVersion,
+    /// How bodies are to be compressed.
+    pub(super) encoding: Encoding,
     pub(super) client: ClientSettings,
     pub(super) queue: QueueLimits,
     pub(super) retry: Retry,
@@ -108,10 +110,15 @@ impl Config {
         let endpoint = endpoint(&keys, &mut problems);
         let defaults = CollectorDefaults { timeout: Some(Duration::from_secs(5)), compression: None };
         let mut http = keys.http_client();
-        match http.compression.as_deref() {
-            None | Some("" | "snappy" | "none") => http.compression = None,
-            Some(_) => problems.refuse("compression", "compression type must be snappy"),
-        }
+        // The bodies are compressed here, and not by the client.
+        let encoding = match http.compression.take().as_deref() {
+            None | Some("" | "snappy" | "none") => Encoding::Snappy,
+            Some("zstd") => Encoding::Zstd,
+            Some(_) => {
+                problems.refuse("compression", "compression type must be snappy or zstd");
+                Encoding::Snappy
+            }
+        };
         let client = net::client::collector_settings(&http, &defaults);
         let client = client.map(|mut client| {
             client.pool.max_age = CONNECTION_AGE;
@@ -154,6 +161,7 @@ impl Config {
                 name: keys.name.filter(|name| !name.is_empty()).unwrap_or_else(|| shown(&endpoint)),
                 endpoint,
                 version,
+                encoding,
                 client,
                 queue,
                 retry,

@@ -6,7 +6,7 @@ use super::super::spread::{class_of, shard_of, turn_of};
 use super::super::translation::unsendable;
 use super::super::{v2, whole};
 use super::{Body, Contents, Encoder};
-use pipeline::{Acks, Exemplar, Origin, Point, PointGroup, Series};
+use pipeline::{Acks, Exemplar, FamilyKind, Origin, Part, Point, PointGroup, Series};
 use prometheus::remote_write::protocol::ProtocolVersion;
 use prometheus::remote_write::wire::NativeHistogram;
 use prometheus::remote_write::wire::v1::{put_histogram, put_series};
@@ -18,6 +18,11 @@ enum Message<'a> {
     WithExemplars(f64, i64, &'a [&'a Exemplar]),
     /// A native histogram and its exemplars.
     Native(&'a NativeHistogram, &'a [&'a Exemplar]),
+}
+
+/// Whether a series is a gauge to OTLP, which has unknown types as gauges.
+fn is_gauge(series: &Series) -> bool {
+    series.part == Part::Whole && matches!(series.family.kind, FamilyKind::Gauge | FamilyKind::Unknown)
 }
 
 impl Encoder {
@@ -76,6 +81,14 @@ impl Encoder {
         acks: &Acks,
         own: &[&Exemplar],
     ) {
+        let mut own = own;
+        // As the OpenTelemetry specification has it, and the Collector in this version.
+        if self.version == ProtocolVersion::V1 && is_gauge(series) && !self.translation.keeps_names(origin.source) {
+            if self.translation.send_exemplars {
+                self.metrics.dropped_exemplars("gauge", own.len() as u64);
+            }
+            own = &[];
+        }
         if !self.translation.send_exemplars || own.is_empty() {
             return self.sample(origin, series, (value, start_ms), time, acks);
         }

@@ -39,6 +39,8 @@ pub(super) struct Refusal {
     pub(super) words: String,
     /// Whether it says so of something in the request, as opposed to the request itself.
     names_a_reason: bool,
+    /// Whether it says so of the request's form: how it is compressed or encoded.
+    pub(super) of_form: bool,
     /// How much it has written all the same (version 2.0).
     pub(super) written: Written,
 }
@@ -96,16 +98,19 @@ fn names_a_reason(status: StatusCode, words: &str) -> bool {
     !(bare.is_empty()
         || bare.trim_end_matches(['.', '!']) == phrase
         || words.starts_with('<')
-        || ABOUT_THE_MESSAGE.iter().chain(&ABOUT_THE_SENDER).any(|about| words.contains(about)))
+        || is_about_the_message(&words)
+        || ABOUT_THE_SENDER.iter().any(|about| words.contains(about)))
+}
+
+fn is_about_the_message(words: &str) -> bool {
+    let words = words.to_ascii_lowercase();
+    ABOUT_THE_MESSAGE.iter().any(|about| words.contains(about))
 }
 
 /// Whether an answer is the one that senders of version 2.0 have to expect in place of 415 from stores that know 1.0 only: that they
 /// cannot read it. A store that says what it has written knows 2.0.
 fn cannot_read(status: StatusCode, written: Option<Written>, words: &str) -> bool {
-    let words = words.to_ascii_lowercase();
-    status == StatusCode::BAD_REQUEST
-        && written.is_none()
-        && ABOUT_THE_MESSAGE.iter().any(|about| words.contains(about))
+    status == StatusCode::BAD_REQUEST && written.is_none() && is_about_the_message(words)
 }
 
 impl Sender {
@@ -158,6 +163,7 @@ impl Sender {
         Attempt::Refused(Refusal {
             status: head.status,
             names_a_reason: names_a_reason(head.status, &words),
+            of_form: head.status == StatusCode::UNSUPPORTED_MEDIA_TYPE || is_about_the_message(&words),
             words: why,
             written: written.unwrap_or_default(),
         })

@@ -7,6 +7,8 @@
 mod attempt;
 mod budget;
 mod course;
+mod culprits;
+mod packing;
 mod parts;
 mod size;
 mod version;
@@ -21,9 +23,11 @@ use attempt::{Attempt, Refusal};
 pub(super) use budget::Patience;
 use bytes::Bytes;
 use course::{Course, Failure};
-use http::{HeaderMap, HeaderValue};
+pub(super) use culprits::Culprits;
+use http::HeaderValue;
 use net::auth::ClientAuth;
 use net::client::{HttpClient, Request as HttpRequest};
+pub(super) use packing::Packing;
 use pipeline::AckOutcome;
 use prometheus::remote_write::protocol::{ProtocolVersion, RETRY_ATTEMPT, Written};
 pub(super) use size::Size;
@@ -52,6 +56,10 @@ pub(super) struct Sender {
     pub(super) size: Size,
     /// Whether it accepts anything.
     pub(super) patience: Patience,
+    /// Which series it was found to mind.
+    pub(super) culprits: Culprits,
+    /// How it gets bodies.
+    pub(super) packing: Packing,
     /// Whether names are to be escaped for version 1.0.
     pub(super) escape_names: bool,
 }
@@ -101,11 +109,12 @@ impl Sender {
         version: ProtocolVersion,
         contents: &Contents,
     ) -> Shipped {
-        let mut http = HttpRequest::post(self.endpoint.clone(), body.clone());
-        http.headers = self.headers(version);
-        // The store takes the same samples twice without harm, so a connection that turns out closed is
-        // no reason to wait.
-        http.idempotent = Some(true);
+        let packed = self.packing.pack(body).await;
+        let mut is_packed = packed.is_some();
+        let mut http = self.post(version, packed.unwrap_or_else(|| body.clone()));
+        if is_packed {
+            packing::announce(&mut http.headers);
+        }
         course.next_body();
         loop {
             if self.is_too_old(contents.oldest_ms) {
@@ -115,8 +124,17 @@ impl Sender {
                 Attempt::Accepted(written) => {
                     course.answered(self);
                     self.patience.accepted();
-                    self.accepted(contents, written, body.len());
+                    self.accepted(contents, written, http.body.len());
                     return Shipped::Accepted;
+                }
+                // It may be the packing that it does not know, or both.
+                Attempt::Refused(Refusal { words: why, of_form: true, .. }) | Attempt::Unsupported(why)
+                    if is_packed =>
+                {
+                    self.unpack(&why);
+                    is_packed = false;
+                    http = self.post(version, body.clone());
+                    continue;
                 }
                 Attempt::Refused(refusal) => {
                     course.answered(self);
@@ -134,8 +152,24 @@ impl Sender {
         }
     }
 
-    fn headers(&self, version: ProtocolVersion) -> HeaderMap {
-        headers(version, &self.user_agent)
+    fn post(&self, version: ProtocolVersion, body: Bytes) -> HttpRequest {
+        let mut http = HttpRequest::post(self.endpoint.clone(), body);
+        http.headers = headers(version, &self.user_agent);
+        // The store takes the same samples twice without harm, so a connection that turns out closed is
+        // no reason to wait.
+        http.idempotent = Some(true);
+        http
+    }
+
+    #[cold]
+    fn unpack(&self, why: &str) {
+        if self.packing.fall_back() {
+            tracing::warn!(
+                endpoint = %self.shown_endpoint,
+                answer = %why,
+                "The store does not take zstd; it gets snappy for the next hour. Take compression: zstd away to ask no more."
+            );
+        }
     }
 
     /// Counts what the store has accepted, and what of it a store of version 2.0 has not written.

@@ -3,11 +3,12 @@
 //! Parts are cut in two until they are accepted, from the first to the last, so that what belongs to one series stays in
 //! order. A request that is too large is cut so down to one series if need be. One with something wrong in it is cut until the
 //! culprits stand alone, within a budget ([`super::budget`]): a store that refuses everything must not be asked ten thousand times. Once a sample
-//! was refused, later ones of its series most likely will be too, so they are set aside and sent last: what the store minds of one
-//! series does not use up the budget of the others.
+//! was refused, later ones of its series most likely will be too, so they are set aside and sent last, and in later requests all of
+//! that series ([`super::culprits`]): what the store minds of one series does not use up the budget of the others.
 
 use super::super::encode::{Contents, Request};
 use super::budget::Budget;
+use super::culprits::Known;
 use super::{Course, Refusal, Sender, Shipped};
 use bytes::Bytes;
 use pipeline::AckOutcome;
@@ -63,6 +64,27 @@ impl Parts<'_> {
         self.todo.push(middle..range.end);
         self.todo.push(range.start..middle);
         true
+    }
+
+    /// Puts the series that are `known` to be refused behind all others; false if there are none, or no others.
+    fn put_last(&mut self, known: &Known) -> bool {
+        let (end, len) = (self.batch.series.len(), self.batch.len());
+        let count = self.batch.series.iter().filter(|series| known.has(&series.labels)).count();
+        if count == 0 || count == end {
+            return false;
+        }
+        self.batch.series.sort_by_cached_key(|series| known.has(&series.labels));
+        self.aside = end - count;
+        // Metadata stands behind all series.
+        self.todo = vec![self.aside..end, end..len, 0..self.aside];
+        self.todo.retain(|range| !range.is_empty());
+        true
+    }
+
+    /// Those that were set aside and are in this part.
+    fn set_aside_in(&self, range: &Range<usize>) -> &[TimeSeries<'_>] {
+        let end = range.end.min(self.batch.series.len());
+        self.batch.series.get(range.start.max(self.aside).min(end)..end).unwrap_or(&[])
     }
 
     /// Moves what is still to be sent of the series at `culprit`, which was refused, behind everything else.
@@ -138,7 +160,12 @@ impl Sender {
             aside: usize::MAX,
             outcome: AckOutcome::Delivered,
         };
+        let of_content = matches!(&first, Shipped::Refused(refusal) if refusal.status.as_u16() != 413);
         let mut known = Some((first, request.body.len()));
+        if of_content && self.culprits.known().is_some_and(|culprits| parts.put_last(&culprits)) {
+            // It is not what was refused any more.
+            known = None;
+        }
         while let Some(range) = parts.todo.pop() {
             let (shipped, bytes) = match known.take() {
                 Some(known) => known,
@@ -183,7 +210,10 @@ impl Sender {
         bytes: usize,
     ) -> bool {
         match shipped {
-            Shipped::Accepted => parts.budget.accepted(),
+            Shipped::Accepted => {
+                parts.budget.accepted();
+                parts.set_aside_in(&range).iter().for_each(|series| self.culprits.forget(&series.labels));
+            }
             Shipped::Unsupported(why) => {
                 if self.spoken.fall_back() {
                     tracing::warn!(
@@ -229,6 +259,9 @@ impl Sender {
                     self.refused(&refusal, &contents, parts.batch.series.get(range.clone()).unwrap_or(&[]));
                     parts.worsen(AckOutcome::Rejected);
                     if range.len() == 1 && refusal.status.as_u16() != 413 {
+                        if let Some(series) = parts.batch.series.get(range.start) {
+                            self.culprits.note(&series.labels);
+                        }
                         parts.set_aside(range.start);
                     }
                 }

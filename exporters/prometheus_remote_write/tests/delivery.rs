@@ -304,6 +304,8 @@ async fn series_stay_in_order_while_shards_come_and_go() {
         spoken: Spoken::new(ProtocolVersion::V1),
         size: Size::default(),
         patience: super::super::send::Patience::default(),
+        culprits: super::super::send::Culprits::default(),
+        packing: super::super::send::Packing::default(),
         escape_names: false,
     });
     let limits = shards::QueueLimits { shards: config.queue.shards, requests: 64, bytes: 1 << 20 };

@@ -461,7 +461,10 @@ fn exemplars_of_a_whole_histogram_go_to_their_buckets() {
         "exemplars": [exemplar(9.0), exemplar(1.0), exemplar(0.5)],
     });
     let old = json!({"timeUnixNano": "1000000", "asInt": 1, "exemplars": [exemplar(3.0)]});
+    // Gauges have none in this version.
     let metrics = vec![
+        json!({"name": "g", "gauge": {"dataPoints": [old]}}),
+        json!({"name": "n", "sum": {"aggregationTemporality": 2, "dataPoints": [old]}}),
         json!({"name": "h", "histogram": {"aggregationTemporality": 2, "dataPoints": [point]}}),
         json!({"name": "c", "sum": {"aggregationTemporality": 2, "isMonotonic": true, "dataPoints": [old]}}),
     ];
@@ -471,7 +474,12 @@ fn exemplars_of_a_whole_histogram_go_to_their_buckets() {
         let values: Vec<f64> = series.exemplars.iter().map(|(_, value)| *value).collect();
         found.push((series.labels["__name__"].clone(), series.labels.get("le").cloned().unwrap_or_default(), values));
     }
-    let expected = [("h_bucket", "1", vec![1.0, 0.5]), ("h_bucket", "+Inf", vec![9.0]), ("c_total", "", vec![3.0])];
+    let expected = [
+        ("n", "", vec![3.0]),
+        ("h_bucket", "1", vec![1.0, 0.5]),
+        ("h_bucket", "+Inf", vec![9.0]),
+        ("c_total", "", vec![3.0]),
+    ];
     assert_eq!(found, expected.map(|(name, le, values)| (name.to_owned(), le.to_owned(), values)));
     assert!(translated("send_exemplars: false", &request).iter().all(|series| series.exemplars.is_empty()));
 }

@@ -136,7 +136,10 @@ async fn converse(stream: TcpStream, posted: Arc<Mutex<Vec<Answered>>>, rule: Ar
         stream.read_exact(&mut body).await.ok()?;
         let version = ProtocolVersion::from_content_type(find("content-type").as_deref()).unwrap();
         let mut plain = Vec::new();
-        decode_block(&body, 1 << 30, &mut plain).unwrap();
+        match find("content-encoding").as_deref() {
+            Some("zstd") => plain = zstd::bulk::decompress(&body, 1 << 26).unwrap(),
+            _ => decode_block(&body, 1 << 30, &mut plain).unwrap(),
+        }
         let one = Arc::new(Posted { version, headers, bytes: body.len(), plain });
         let answer = {
             let mut posted = posted.lock();
@@ -219,6 +222,38 @@ async fn a_series_that_is_always_refused_takes_no_other_with_it() {
     }
     assert_eq!(times.len(), 9);
     assert!(times.values().all(|times| *times == (1000..1060).collect::<Vec<i64>>()), "{times:?}");
+}
+
+/// A series that a store minds is not looked for in each request anew, and nobody suffers for having been one.
+#[tokio::test]
+async fn a_series_that_was_found_is_known_the_next_time() {
+    let minds = Arc::new(std::sync::atomic::AtomicBool::new(true));
+    let told = Arc::clone(&minds);
+    let judge = Judge::start(move |_, posted| {
+        let bad = |value: &String| ["17", "300"].contains(&value.as_str());
+        match told.load(Ordering::Relaxed) && posted.values_of("i").iter().any(bad) {
+            true => ("400 Bad Request".to_owned(), "label value too long".to_owned()),
+            false => taken(posted),
+        }
+    })
+    .await;
+    let mut exporter = Running::start_at(judge.address, "").await;
+    let mut asked = Vec::new();
+    for _ in 0..4 {
+        let before = judge.seen().len();
+        assert_eq!(learn(exporter.send(500).await).await, AckOutcome::Rejected);
+        asked.push(judge.seen().len() - before);
+    }
+    // All of it, the others, the two, each of them.
+    assert!(asked[0] > 20 && asked[1..] == [5, 5, 5], "{asked:?}");
+    assert_eq!(exporter.dropped("rejected_400"), Some(8.0));
+    minds.store(false, Ordering::Relaxed);
+    assert_eq!(learn(exporter.send(500).await).await, AckOutcome::Delivered);
+    exporter.end().await;
+    assert_eq!(exporter.counted("sent_metric_points"), 4.0 * 498.0 + 500.0);
+    let mut each: BTreeMap<String, usize> = BTreeMap::new();
+    judge.kept().into_iter().for_each(|value| *each.entry(value).or_default() += 1);
+    assert!(each.iter().all(|(value, count)| *count == if ["17", "300"].contains(&value.as_str()) { 1 } else { 5 }));
 }
 
 #[tokio::test]
@@ -472,6 +507,54 @@ async fn one_connection_serves_all_requests_of_a_shard() {
     }
     exporter.end().await;
     assert_eq!((judge.seen().len(), judge.connections.load(Ordering::Relaxed)), (10, 1));
+}
+
+/// A store that takes zstd gets it, in both versions and in parts as well; one that does not is known by its answer.
+#[tokio::test]
+async fn bodies_go_in_zstd_to_who_takes_it() {
+    let encodings = |judge: &Judge| -> Vec<String> {
+        judge.seen().iter().map(|(posted, _)| posted.header("content-encoding").unwrap().to_owned()).collect()
+    };
+    for version in ["", V2] {
+        let judge = Judge::start(|_, posted| match posted.values_of("i").contains(&"3".to_owned()) {
+            true => ("400 Bad Request".to_owned(), "sample too old".to_owned()),
+            false => taken(posted),
+        })
+        .await;
+        let mut exporter = Running::start_at(judge.address, &format!("compression: zstd\n{version}")).await;
+        assert_eq!(learn(exporter.send(8).await).await, AckOutcome::Rejected);
+        exporter.end().await;
+        assert_eq!(judge.kept().len(), 7);
+        assert!(encodings(&judge).iter().all(|encoding| encoding == "zstd"));
+        let seen = judge.seen();
+        assert_eq!(seen[0].0.header("x-victoriametrics-remote-write-version"), Some("1"));
+        assert_eq!(
+            exporter.counted("prometheusremotewrite_sent_bytes"),
+            judge.accepted().iter().map(|posted| posted.bytes as f64).sum::<f64>()
+        );
+
+        for refusal in [
+            ("415 Unsupported Media Type", ""),
+            ("400 Bad Request", "snappy: corrupt input"),
+            ("400 Bad Request", "cannot decompress"),
+        ] {
+            let judge = Judge::start(move |_, posted| match posted.header("content-encoding") {
+                Some("zstd") => (refusal.0.to_owned(), refusal.1.to_owned()),
+                _ => taken(posted),
+            })
+            .await;
+            let mut exporter = Running::start_at(judge.address, &format!("compression: zstd\n{version}")).await;
+            for _ in 0..3 {
+                assert_eq!(learn(exporter.send(4).await).await, AckOutcome::Delivered);
+            }
+            exporter.end().await;
+            assert_eq!(encodings(&judge), ["zstd", "snappy", "snappy", "snappy"], "{refusal:?}");
+            assert!(
+                judge.seen().iter().all(|(posted, _)| (posted.version == ProtocolVersion::V2) != version.is_empty())
+            );
+            assert_eq!(exporter.counted("send_failed_metric_points"), 0.0);
+        }
+    }
 }
 
 #[tokio::test]

@@ -270,3 +270,62 @@ async fn whatever_fails_nothing_is_lost_and_order_is_kept() {
         }
     }
 }
+
+/// A request whose only span has a name that cannot be compressed to less than half.
+fn bulky(number: u64, bytes: usize) -> (String, Batch) {
+    let mut state = number.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    let mut name = format!("{number}-");
+    while name.len() < bytes {
+        state = (state ^ (state >> 29)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        name.push_str(&format!("{state:016x}"));
+    }
+    let spans = spans(&[name.as_str()]);
+    (name, spans)
+}
+
+/// Beyond its limit of bytes the queue drops the oldest requests, and counts them.
+#[tokio::test]
+async fn beyond_its_bytes_the_oldest_requests_go_and_are_counted() {
+    let scratch = tempfile::tempdir().unwrap();
+    let shared = storage(scratch.path());
+    let destination = Destination::gated();
+    let yaml = "sending_queue: {storage: file_storage, num_consumers: 1, queue_size: 100000, max_bytes: 1048576}";
+    let mut running = Running::start_with(yaml, &destination, &shared).await;
+    let mut sent = Vec::new();
+    for number in 0..40 {
+        let (name, request) = bulky(number, 100_000);
+        running.send_awaited(request).await.await.unwrap();
+        sent.push(name);
+    }
+    destination.wait_for(1).await;
+    destination.open(1000);
+    running.finish().await;
+    let delivered = destination.names();
+    let dropped = running.value("dropped_spans", &[("reason", "queue_max_bytes")]);
+    assert!(dropped >= 15.0 && delivered.len() as f64 + dropped == 40.0, "{dropped} {}", delivered.len());
+    // The one that was under way, and the newest.
+    assert!(delivered[0] == sent[0] && delivered[1..] == sent[40 - (delivered.len() - 1)..]);
+    assert_eq!(running.size("traces"), 0.0);
+}
+
+/// What has waited for too long is dropped, and counted.
+#[tokio::test]
+async fn requests_over_age_go_and_are_counted() {
+    let scratch = tempfile::tempdir().unwrap();
+    let shared = storage(scratch.path());
+    let destination = Destination::gated();
+    let yaml = "sending_queue: {storage: file_storage, num_consumers: 1, max_age: 1s}";
+    let mut running = Running::start_with(yaml, &destination, &shared).await;
+    for name in ["a", "b", "c", "d", "e"] {
+        running.send_awaited(spans(&[name])).await.await.unwrap();
+    }
+    destination.wait_for(1).await;
+    tokio::time::sleep(Duration::from_millis(1500)).await;
+    running.send_awaited(spans(&["young"])).await.await.unwrap();
+    destination.open(1000);
+    running.finish().await;
+    let delivered = destination.names();
+    let dropped = running.value("dropped_spans", &[("reason", "queue_max_age")]);
+    assert!(dropped >= 1.0 && delivered.len() as f64 + dropped == 6.0, "{dropped} {delivered:?}");
+    assert_eq!((delivered[0].as_str(), delivered.last().unwrap().as_str()), ("a", "young"));
+}

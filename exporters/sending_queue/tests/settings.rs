@@ -12,6 +12,8 @@ fn the_collector_s_defaults() {
         sizer: Sizer::Requests,
         refuses: false,
         storage: None,
+        max_bytes: None,
+        max_age: None,
         batch: None,
         metadata_keys: Vec::new(),
     };
@@ -50,6 +52,9 @@ fn the_collector_s_refusals() {
             "`wait_for_result` is not supported with a persistent queue",
         ),
         ("sending_queue: {storage: a, enabled: false}", "remove one of them"),
+        ("sending_queue: {max_bytes: 5000000}", "without storage there is none"),
+        ("sending_queue: {max_age: 1h}", "without storage there is none"),
+        ("sending_queue: {storage: a, max_bytes: 5}", "max_bytes must be at least 1048576"),
         ("sending_queue: {batch: {flush_timeout: 0s}}", "`flush_timeout` must be positive"),
         ("sending_queue: {batch: {min_size: -1}}", "`min_size` must be non-negative"),
         ("sending_queue: {batch: {max_size: -1}}", "`max_size` must be non-negative"),

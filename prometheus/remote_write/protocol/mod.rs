@@ -38,6 +38,8 @@ pub const EXEMPLARS_WRITTEN: &str = "x-prometheus-remote-write-exemplars-written
 /// The only compression that both versions know: snappy's block format.
 pub const SNAPPY: &str = "snappy";
 
+const ZSTD: &str = "zstd";
+
 const MEDIA_TYPE: &str = "application/x-protobuf";
 const MESSAGE_V1: &str = "prometheus.WriteRequest";
 const MESSAGE_V2: &str = "io.prometheus.write.v2.Request";
@@ -99,16 +101,38 @@ impl ProtocolVersion {
     }
 }
 
-/// Checks the `Content-Encoding` of a request. A request without one is taken for snappy, as senders
-/// before the specification were.
-///
-/// # Errors
-/// When it is anything but snappy; to be answered with status 415.
-pub fn check_content_encoding(content_encoding: Option<&str>) -> Result<(), UnsupportedMedia> {
-    match content_encoding.map(str::trim) {
-        None | Some("") => Ok(()),
-        Some(encoding) if encoding.eq_ignore_ascii_case(SNAPPY) => Ok(()),
-        Some(other) => Err(UnsupportedMedia::ContentEncoding(other.to_owned())),
+/// How a request is compressed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Encoding {
+    /// Snappy's block format, which is what the specifications have.
+    #[default]
+    Snappy,
+    /// zstd, between programs that both know it.
+    Zstd,
+}
+
+impl Encoding {
+    /// As `Content-Encoding` has it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Snappy => SNAPPY,
+            Self::Zstd => ZSTD,
+        }
+    }
+
+    /// Reads the `Content-Encoding` of a request. A request without one is taken for snappy, as senders
+    /// before the specification were.
+    ///
+    /// # Errors
+    /// When it is another one; to be answered with status 415.
+    pub fn from_content_encoding(content_encoding: Option<&str>) -> Result<Self, UnsupportedMedia> {
+        match content_encoding.map(str::trim) {
+            None | Some("") => Ok(Self::Snappy),
+            Some(encoding) if encoding.eq_ignore_ascii_case(SNAPPY) => Ok(Self::Snappy),
+            Some(encoding) if encoding.eq_ignore_ascii_case(ZSTD) => Ok(Self::Zstd),
+            Some(other) => Err(UnsupportedMedia::ContentEncoding(other.to_owned())),
+        }
     }
 }
 
@@ -129,7 +153,7 @@ pub enum UnsupportedMedia {
          proto={MESSAGE_V1} or proto={MESSAGE_V2}"
     )]
     ContentType(String),
-    /// Not snappy.
+    /// Neither snappy nor zstd.
     #[error("unsupported content-encoding {0:?}: send snappy (block format)")]
     ContentEncoding(String),
 }

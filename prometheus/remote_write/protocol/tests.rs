@@ -129,9 +129,10 @@ fn content_types_name_the_version() {
     let error = serde_json::from_value::<ProtocolVersion>("x".into()).unwrap_err();
     assert!(error.to_string().starts_with("unknown protobuf_message \"x\": use prometheus.WriteRequest"));
 
-    assert_eq!(check_content_encoding(None), Ok(()));
-    assert_eq!(check_content_encoding(Some("Snappy")), Ok(()));
-    assert!(check_content_encoding(Some("zstd")).is_err());
+    assert_eq!(Encoding::from_content_encoding(None), Ok(Encoding::Snappy));
+    assert_eq!(Encoding::from_content_encoding(Some("Snappy")), Ok(Encoding::Snappy));
+    assert_eq!(Encoding::from_content_encoding(Some(" zstd")), Ok(Encoding::Zstd));
+    assert!(Encoding::from_content_encoding(Some("gzip")).is_err());
 }
 
 #[test]

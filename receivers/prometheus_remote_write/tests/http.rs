@@ -131,6 +131,26 @@ async fn samples_come_out_and_are_counted() {
     running.stop().await;
 }
 
+/// Beyond the specification, as VictoriaMetrics' programs send it.
+#[tokio::test]
+async fn bodies_in_zstd_are_taken() {
+    let mut running = Running::start("").await;
+    let plain = floats(&[(&[("__name__", "up"), ("job", "j")], 1.0, 1)]);
+    let head = WRITE.replace("snappy", "zstd");
+    let post = async |body: &[u8]| send(running.address, &head, body).await;
+    assert_eq!(post(&zstd::bulk::compress(&plain, 3).unwrap()).await.0, 204);
+    let (status, _, text) = post(&snappy(&plain)).await;
+    assert!(status == 400 && text.contains("invalid zstd data"), "{status} {text}");
+    let bomb = zstd::bulk::compress(&vec![0; 65 << 20], 3).unwrap();
+    let (status, _, text) = post(&bomb).await;
+    assert!(status == 413 && text.contains("exceeds the limit"), "{status} {text}");
+    assert_eq!(running.input.recv().await.unwrap().len(), 1);
+    // What a vmagent asks before.
+    let (status, _, text) = send(running.address, "GET /api/v1/write?get_vm_proto_version=1 HTTP/1.1", b"").await;
+    assert_eq!((status, text.as_str()), (200, "1"));
+    running.stop().await;
+}
+
 #[tokio::test]
 async fn what_is_no_remote_write_is_refused_with_a_reason() {
     let running = Running::start("max_request_body_size: 2000").await;

@@ -115,7 +115,10 @@ fn a_second_process_on_the_directory_says_so_and_stops() {
     let first = Oxidot::start(&config(storage.path(), free_port(), sink.port()));
     let file = storage.path().join("second.yaml");
     std::fs::write(&file, config(storage.path(), free_port(), sink.port())).unwrap();
-    let output = command(&["--config", &file.to_string_lossy()]).output().unwrap();
+    let output = command(&["--config", &file.to_string_lossy()])
+        .args(["--config", &crate::support::oxidot::own_metrics_at(free_port())])
+        .output()
+        .unwrap();
     let stderr = String::from_utf8_lossy(&output.stderr);
     assert!(!output.status.success() && stderr.contains("is in use by process"), "{stderr}");
     drop(first);

@@ -60,7 +60,10 @@ fn both_sides_show_their_certificates() {
         let missing = format!("{{endpoint: \"{endpoint}\", tls: {{ca_file: \"{}\"}}}}", file("nothing.pem"));
         let config = directory.path().join("missing.yaml");
         std::fs::write(&config, pass_on(&receiver, exporter, &missing)).unwrap();
-        let output = crate::support::oxidot::command(&["--config", &config.to_string_lossy()]).output().unwrap();
+        let output = crate::support::oxidot::command(&["--config", &config.to_string_lossy()])
+            .args(["--config", &crate::support::oxidot::own_metrics_at(free_port())])
+            .output()
+            .unwrap();
         let stderr = String::from_utf8_lossy(&output.stderr);
         assert!(!output.status.success() && stderr.contains("nothing.pem"), "{stderr}");
     }

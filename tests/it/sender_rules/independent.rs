@@ -78,3 +78,32 @@ fn version_2_passes_through_a_gateway() {
     }
     assert_eq!(gateway.own("otelcol_receiver_failed_metric_points", &[]), 0.0, "{}", gateway.log());
 }
+
+/// Stores that do not take zstd are noticed by what they say to it; our own receiver takes it.
+#[test]
+fn zstd_goes_to_who_takes_it_and_snappy_to_who_does_not() {
+    require!("prometheus", "victoria-metrics");
+    for (server, message) in [(prometheus(""), "prometheus.WriteRequest"), (victoria_metrics(), V2)] {
+        let port = free_port();
+        let gateway = Oxidot::start(&format!(
+            "receivers: {{prometheusremotewrite: {{endpoint: \"127.0.0.1:{port}\"}}}}\n\
+             exporters: {{prometheusremotewrite: {{endpoint: \"{}\", compression: zstd, protobuf_message: {message}, {QUICK}}}}}\n\
+             service: {{pipelines: {{metrics: {{receivers: [prometheusremotewrite], exporters: [prometheusremotewrite]}}}}}}\n",
+            server.write_url()
+        ));
+        let target = Target::start_typed(OPEN_METRICS, everything);
+        let exporter = format!("compression: zstd, protobuf_message: {message}, {QUICK}");
+        let url = format!("http://127.0.0.1:{port}/api/v1/write");
+        let edge = Oxidot::start(&scrape_and_write(&job("test", &target.address(), "300ms"), &url, &exporter));
+        for (name, series) in [("requests_total", 3), ("latency_seconds_bucket", 4), ("many", 120)] {
+            let found = server.wait_for_samples(&format!("{name}{{job=\"test\"}}[1h]"), 3);
+            assert_eq!(found.len(), series, "{name}");
+        }
+        for oxidot in [&edge, &gateway] {
+            assert_eq!(oxidot.own("otelcol_exporter_send_failed_metric_points", &[]), 0.0, "{}", oxidot.log());
+        }
+        assert!(gateway.log().contains("The store does not take zstd"), "{}", gateway.log());
+        assert!(!edge.log().contains("The store does not take zstd"), "{}", edge.log());
+        assert_eq!(gateway.own("otelcol_receiver_failed_metric_points", &[]), 0.0, "{}", gateway.log());
+    }
+}
