@@ -224,24 +224,26 @@ fn runtime() -> io::Result<tokio::runtime::Runtime> {
         .build()
 }
 
-/// When the pages that only the start needed are given back: what follows it, such as a first scrape, has run by then.
-const START_IS_OVER: Duration = Duration::from_secs(10);
-/// How often the same is done later: reloads and reconnections are rare, and what runs on costs some 100 µs to map again.
+/// How long to wait before each time that pages are given back which only the start needed. Configuration has been read and what
+/// is served been opened after the first pause; targets that are scraped each 15 seconds or each minute come for the first time later,
+/// and are seen anew on their second and third page too.
+const EARLY_RELEASES: [Duration; 4] =
+    [Duration::from_secs(10), Duration::from_secs(20), Duration::from_secs(30), Duration::from_secs(120)];
+/// What comes now and then, such as a reload or a failure, is given back within this time.
 const RELEASE_EVERY: Duration = Duration::from_secs(600);
 
 /// Keeps code that is not in use out of the resident memory. Never returns.
 async fn stay_small() {
-    let mut pause = START_IS_OVER;
-    loop {
+    for pause in EARLY_RELEASES.into_iter().chain(std::iter::repeat(RELEASE_EVERY)) {
         tokio::time::sleep(pause).await;
-        pause = RELEASE_EVERY;
         match tokio::task::spawn_blocking(resident::release_program).await {
             Ok(Ok(bytes)) => tracing::debug!(bytes, "Pages of the program were given back to the system."),
             Ok(Err(error)) => tracing::debug!(%error, "Pages of the program cannot be given back to the system."),
             // The runtime is ending.
-            Err(_) => std::future::pending().await,
+            Err(_) => break,
         }
     }
+    std::future::pending().await
 }
 
 /// Tells somebody who started the program without a configuration where to look, and what is delivered. Never
