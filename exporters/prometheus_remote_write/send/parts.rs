@@ -15,7 +15,7 @@ use pipeline::AckOutcome;
 use prometheus::remote_write::protocol::ProtocolVersion;
 use prometheus::remote_write::snappy::{MAX_RAW_LEN, decode_block};
 use prometheus::remote_write::wire::TimeSeries;
-use prometheus::remote_write::{Batch, Names, SnappyBlockWriter};
+use prometheus::remote_write::{Batch, Names, SnappyBlockWriter, SnappyError};
 use std::ops::Range;
 
 /// How many culprits of one refusal are named in the log.
@@ -43,12 +43,12 @@ impl Parts<'_> {
     }
 
     /// The part as a body.
-    fn body(&self, range: &Range<usize>) -> Option<Bytes> {
+    fn body(&self, range: &Range<usize>) -> Result<Bytes, SnappyError> {
         let mut writer = SnappyBlockWriter::new();
         writer.write(|out| self.batch.encode(self.version, self.names, range.clone(), out));
         let mut body = Vec::new();
-        writer.finish(&mut body).ok()?;
-        Some(body.into())
+        writer.finish(&mut body)?;
+        Ok(body.into())
     }
 
     /// Cuts a part that was refused in two, if that promises anything.
@@ -169,7 +169,7 @@ impl Sender {
         while let Some(range) = parts.todo.pop() {
             let (shipped, bytes) = match known.take() {
                 Some(known) => known,
-                None => match self.ship_part(course, &parts, &range).await {
+                None => match self.ship_part(course, &mut parts, &range).await {
                     Some(shipped) => shipped,
                     None => continue,
                 },
@@ -184,11 +184,11 @@ impl Sender {
         parts.outcome
     }
 
-    /// Sends one part; `None` if nothing is in it.
+    /// Sends one part; `None` if nothing is in it that can be sent.
     async fn ship_part(
         &self,
         course: &mut Course<'_>,
-        parts: &Parts<'_>,
+        parts: &mut Parts<'_>,
         range: &Range<usize>,
     ) -> Option<(Shipped, usize)> {
         let contents = parts.contents(range);
@@ -196,8 +196,16 @@ impl Sender {
         if contents.values() + contents.exemplars == 0 && !families {
             return None;
         }
-        let body = parts.body(range)?;
-        Some((self.ship(course, &body, parts.version, &contents).await, body.len()))
+        match parts.body(range) {
+            Ok(body) => Some((self.ship(course, &body, parts.version, &contents).await, body.len())),
+            Err(error) => {
+                tracing::error!(endpoint = %self.shown_endpoint, %error, "A part of a request could not be compressed; it is dropped.");
+                self.metrics.dropped("encoding_failed", contents.points);
+                self.metrics.failed(contents.points);
+                parts.worsen(AckOutcome::Rejected);
+                None
+            }
+        }
     }
 
     /// What follows from the end of a part; false if the rest is not to be sent.
