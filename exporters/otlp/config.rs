@@ -6,8 +6,7 @@ use net::client::grpc::GrpcSettings;
 use pipeline::config::{ConfigErrors, GoDuration, Node, decode};
 use serde::Deserialize;
 
-use crate::retry::Retry;
-use crate::sending_queue::{Delivery, QueueSettings};
+use crate::sending_queue::Delivery;
 
 net::grpc_client_config! {
     /// As written.
@@ -29,8 +28,7 @@ pub(super) struct Config {
     pub(super) client: GrpcSettings,
     /// None for no limit.
     pub(super) timeout: Option<Duration>,
-    pub(super) queue: QueueSettings,
-    pub(super) retry: Retry,
+    pub(super) delivery: Delivery,
 }
 
 impl Config {
@@ -47,8 +45,7 @@ impl Config {
             Ok(client) => errors.into_result(Self {
                 client,
                 timeout: Some(timeout.to_std()).filter(|timeout| !timeout.is_zero()),
-                queue: delivery.queue,
-                retry: delivery.retry,
+                delivery,
             }),
             Err(problems) => {
                 for (key, message) in problems {

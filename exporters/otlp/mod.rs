@@ -17,15 +17,14 @@ mod transport;
 
 use std::sync::Arc;
 
-use async_trait::async_trait;
 use net::auth::Authenticators;
 use net::client::grpc::GrpcClient;
-use pipeline::component::{Build, BuildContext, ComponentError, Exporter, ExporterContext, Factory, Signal, Stability};
+use pipeline::component::{Build, BuildContext, ComponentError, Exporter, Factory, Signal, Stability};
 use pipeline::config::{ConfigErrors, Node};
 
 use self::config::Config;
 use self::transport::GrpcTransport;
-use crate::sending_queue::SendingQueue;
+use crate::sending_queue::{Delivery, QueuedExporter, Settings, Transport};
 
 /// The factory of `otlp`.
 pub const FACTORY: Factory = Factory {
@@ -45,33 +44,20 @@ fn validate(node: &Node) -> Result<(), ConfigErrors> {
 
 fn build(node: &Node, context: &BuildContext) -> Result<Box<dyn Exporter>, ComponentError> {
     let config = Config::read(node).map_err(|errors| ComponentError::new(errors.to_string()))?;
-    Ok(Box::new(Otlp { config, context: context.clone(), queue: None }))
+    Ok(QueuedExporter::build(config, context))
 }
 
-struct Otlp {
-    config: Config,
-    context: BuildContext,
-    queue: Option<SendingQueue>,
-}
-
-#[async_trait]
-impl Exporter for Otlp {
-    async fn start(&mut self) -> Result<(), ComponentError> {
-        let authenticators = Authenticators::of(&self.context.shared);
-        let client = GrpcClient::new(&self.config.client, &authenticators)
-            .map_err(|error| ComponentError::caused("cannot set up the gRPC client", error))?;
-        client.check_files().map_err(|error| ComponentError::caused("cannot read TLS files", error))?;
-        let transport =
-            GrpcTransport { client, shown: self.config.client.endpoint.to_string(), timeout: self.config.timeout };
-        let (queue, retry) = (self.config.queue.clone(), self.config.retry);
-        self.queue = Some(SendingQueue::open(queue, retry, Arc::new(transport), &self.context).await?);
-        Ok(())
+impl Settings for Config {
+    fn delivery(&self) -> &Delivery {
+        &self.delivery
     }
 
-    async fn run(mut self: Box<Self>, context: ExporterContext) -> Result<(), ComponentError> {
-        match self.queue.take() {
-            Some(queue) => queue.run(context).await,
-            None => Err(ComponentError::new("the exporter was run without being started")),
-        }
+    fn transport(&self, context: &BuildContext) -> Result<Arc<dyn Transport>, ComponentError> {
+        let authenticators = Authenticators::of(&context.shared);
+        let client = GrpcClient::new(&self.client, &authenticators)
+            .map_err(|error| ComponentError::caused("cannot set up the gRPC client", error))?;
+        client.check_files().map_err(|error| ComponentError::caused("cannot read TLS files", error))?;
+        let transport = GrpcTransport { client, shown: self.client.endpoint.to_string(), timeout: self.timeout };
+        Ok(Arc::new(transport))
     }
 }

@@ -20,10 +20,10 @@ fn the_collector_s_defaults() {
     assert_eq!(config.client.endpoint.to_string(), "collector:4317");
     assert!(config.client.tls.is_some() && config.client.compression.is_some());
     assert_eq!(
-        (config.timeout, config.queue.consumers, config.queue.capacity),
+        (config.timeout, config.delivery.queue.consumers, config.delivery.queue.capacity),
         (Some(Duration::from_secs(5)), 10, 1000)
     );
-    assert_eq!(config.retry.initial, Duration::from_secs(5));
+    assert_eq!(config.delivery.retry.initial, Duration::from_secs(5));
     assert_eq!(read("endpoint: h:1\ntimeout: 0s").unwrap().timeout, None);
 }
 
@@ -37,7 +37,7 @@ fn all_keys_of_the_collector_are_taken() {
          sending_queue: {storage: file_storage/q, queue_size: 5}\nretry_on_failure: {max_elapsed_time: 0s}\n",
     )
     .unwrap();
-    assert_eq!((config.timeout, config.queue.capacity), (Some(Duration::from_secs(10)), 5));
+    assert_eq!((config.timeout, config.delivery.queue.capacity), (Some(Duration::from_secs(10)), 5));
     assert_eq!(config.client.authenticator.unwrap().to_string(), "bearertokenauth");
 }
 

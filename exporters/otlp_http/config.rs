@@ -8,8 +8,7 @@ use pipeline::component::Signal;
 use pipeline::config::{ConfigErrors, Node, decode};
 use serde::Deserialize;
 
-use crate::retry::Retry;
-use crate::sending_queue::{Delivery, QueueSettings};
+use crate::sending_queue::Delivery;
 
 net::collector_http_client_config! {
     /// As written.
@@ -42,8 +41,7 @@ pub(super) struct Config {
     pub(super) compression: Option<Compression>,
     /// The time for one attempt; none for no limit.
     pub(super) timeout: Option<Duration>,
-    pub(super) queue: QueueSettings,
-    pub(super) retry: Retry,
+    pub(super) delivery: Delivery,
 }
 
 impl Config {
@@ -68,8 +66,7 @@ impl Config {
             Ok(mut client) => {
                 let compression = client.compression.take();
                 let timeout = client.timeout.take().filter(|timeout| !timeout.is_zero());
-                let (queue, retry) = (delivery.queue, delivery.retry);
-                errors.into_result(Self { client, endpoints, json, compression, timeout, queue, retry })
+                errors.into_result(Self { client, endpoints, json, compression, timeout, delivery })
             }
             Err(error) => {
                 errors.push(node.error_at("", "", error.to_string()));

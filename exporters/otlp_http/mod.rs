@@ -16,15 +16,14 @@ mod transport;
 
 use std::sync::Arc;
 
-use async_trait::async_trait;
 use net::auth::Authenticators;
 use net::client::{Credentials, HttpClient};
-use pipeline::component::{Build, BuildContext, ComponentError, Exporter, ExporterContext, Factory, Signal, Stability};
+use pipeline::component::{Build, BuildContext, ComponentError, Exporter, Factory, Signal, Stability};
 use pipeline::config::{ConfigErrors, Node};
 
 use self::config::Config;
 use self::transport::HttpTransport;
-use crate::sending_queue::SendingQueue;
+use crate::sending_queue::{Delivery, QueuedExporter, Settings, Transport};
 
 /// The factory of `otlphttp`.
 pub const FACTORY: Factory = Factory {
@@ -44,36 +43,24 @@ fn validate(node: &Node) -> Result<(), ConfigErrors> {
 
 fn build(node: &Node, context: &BuildContext) -> Result<Box<dyn Exporter>, ComponentError> {
     let config = Config::read(node).map_err(|errors| ComponentError::new(errors.to_string()))?;
-    Ok(Box::new(OtlpHttp { config, context: context.clone(), queue: None }))
+    Ok(QueuedExporter::build(config, context))
 }
 
-struct OtlpHttp {
-    config: Config,
-    context: BuildContext,
-    queue: Option<SendingQueue>,
-}
+impl Settings for Config {
+    fn delivery(&self) -> &Delivery {
+        &self.delivery
+    }
 
-#[async_trait]
-impl Exporter for OtlpHttp {
-    async fn start(&mut self) -> Result<(), ComponentError> {
-        let authenticators = Authenticators::of(&self.context.shared);
-        let auth = match &self.config.client.credentials {
+    fn transport(&self, context: &BuildContext) -> Result<Arc<dyn Transport>, ComponentError> {
+        let authenticators = Authenticators::of(&context.shared);
+        let auth = match &self.client.credentials {
             Credentials::Authenticator(id) => authenticators.client(id).ok(),
             _ => None,
         };
-        let client = HttpClient::new(&self.config.client, &authenticators)
+        let client = HttpClient::new(&self.client, &authenticators)
             .map_err(|error| ComponentError::caused("cannot set up the HTTP client", error))?;
         client.check_files().map_err(|error| ComponentError::caused("cannot read TLS files", error))?;
-        let transport = HttpTransport::new(&self.config, client, auth, self.context.program);
-        let (queue, retry) = (self.config.queue.clone(), self.config.retry);
-        self.queue = Some(SendingQueue::open(queue, retry, Arc::new(transport), &self.context).await?);
-        Ok(())
-    }
-
-    async fn run(mut self: Box<Self>, context: ExporterContext) -> Result<(), ComponentError> {
-        match self.queue.take() {
-            Some(queue) => queue.run(context).await,
-            None => Err(ComponentError::new("the exporter was run without being started")),
-        }
+        let transport = HttpTransport::new(self, client, auth, context.program);
+        Ok(Arc::new(transport))
     }
 }

@@ -33,7 +33,7 @@ fn the_collector_s_defaults() {
         (config.json, config.compression, config.timeout),
         (false, Some(Compression::Gzip(6)), Some(Duration::from_secs(30)))
     );
-    assert_eq!((config.queue.consumers, config.queue.capacity), (10, 1000));
+    assert_eq!((config.delivery.queue.consumers, config.delivery.queue.capacity), (10, 1000));
     assert_eq!(read("endpoint: http://h\ntimeout: 0s\ncompression: none").unwrap().timeout, None);
     assert_eq!(read("endpoint: http://h\ncompression: zstd").unwrap().compression, Some(Compression::Zstd(3)));
     assert_eq!(

@@ -204,6 +204,7 @@ impl BatchKeys {
 }
 
 /// What `sending_queue` and `retry_on_failure` say together.
+#[derive(Clone, Debug)]
 pub(crate) struct Delivery {
     pub(crate) queue: QueueSettings,
     pub(crate) retry: Retry,

@@ -13,6 +13,7 @@
 mod config;
 mod courier;
 mod durable;
+mod exporter;
 mod gather;
 mod lane;
 mod metrics;
@@ -36,6 +37,7 @@ use wal::{Log, Storage};
 
 pub(crate) use self::config::{Delivery, QueueKeys, QueueSettings};
 use self::courier::Courier;
+pub(crate) use self::exporter::{QueuedExporter, Settings};
 use self::lane::Lane;
 use self::metrics::Metrics;
 use self::request::Claim;
