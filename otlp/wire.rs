@@ -89,12 +89,18 @@ impl<'a> Reader<'a> {
     /// If the bytes end before the number does, or it is too long.
     #[inline]
     pub fn varint(&mut self) -> Result<u64, DecodeError> {
-        let (&first, rest) = self.0.split_first().ok_or(DecodeError::Truncated)?;
-        if first < 0x80 {
-            self.0 = rest;
-            return Ok(u64::from(first));
+        // Most numbers are lengths, and those of messages with some text in them take two bytes.
+        match *self.0 {
+            [first, ref rest @ ..] if first < 0x80 => {
+                self.0 = rest;
+                Ok(u64::from(first))
+            }
+            [first, second, ref rest @ ..] if second < 0x80 => {
+                self.0 = rest;
+                Ok(u64::from(first & 0x7f) | u64::from(second) << 7)
+            }
+            _ => self.long_varint(),
         }
-        self.long_varint()
     }
 
     fn long_varint(&mut self) -> Result<u64, DecodeError> {
@@ -268,4 +274,33 @@ pub(crate) fn close(out: &mut Vec<u8>, start: usize) {
 /// The length of a number.
 fn varint_len(value: u64) -> usize {
     (70 - (value | 1).leading_zeros() as usize).div_euclid(7)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// As the encoding is described, a byte at a time.
+    fn described(bytes: &[u8]) -> Result<(u64, usize), DecodeError> {
+        let mut value = 0_u128;
+        for (at, byte) in bytes.iter().enumerate().take(10) {
+            value |= u128::from(byte & 0x7f) << (7 * at);
+            if byte & 0x80 == 0 {
+                return u64::try_from(value).map(|value| (value, at + 1)).map_err(|_| DecodeError::Varint);
+            }
+        }
+        Err(if bytes.len() < 10 { DecodeError::Truncated } else { DecodeError::Varint })
+    }
+
+    proptest! {
+        #[test]
+        fn numbers_are_read_as_described(
+            bytes in prop::collection::vec(prop_oneof![any::<u8>(), 0x80..=0xff_u8, Just(1)], 0..12),
+        ) {
+            let mut reader = Reader::new(&bytes);
+            let read = reader.varint().map(|value| (value, bytes.len() - reader.rest().len()));
+            prop_assert_eq!(read, described(&bytes));
+        }
+    }
 }

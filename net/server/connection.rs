@@ -4,7 +4,6 @@ use std::convert::Infallible;
 use std::io;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -14,7 +13,7 @@ use http_body::{Body, Frame, SizeHint};
 use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::rt::TokioIo;
 use parking_lot::Mutex;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::watch;
@@ -22,7 +21,9 @@ use tokio::time::{Instant, sleep_until, timeout};
 use tokio_rustls::TlsAcceptor;
 
 use super::HttpServerSettings;
+use super::http2::{self, OpenStream};
 use super::listener::Accepted;
+use super::rounds::Rounds;
 use super::service::Service;
 
 /// The longest head of a request. Proxies allow 8 to 32 KiB.
@@ -36,7 +37,7 @@ pub(super) async fn serve(accepted: Accepted, service: Arc<Service>, stopped: wa
     let only_http2 = service.settings.http2.only;
     let Some(tls) = &service.settings.tls else {
         if only_http2 {
-            Box::pin(http2(accepted, service, peer, stopped)).await;
+            Box::pin(http2::serve(accepted, service, peer, stopped)).await;
             return Ok(());
         }
         http1(accepted, service, peer, stopped).await;
@@ -49,7 +50,7 @@ pub(super) async fn serve(accepted: Accepted, service: Arc<Service>, stopped: wa
     let handshake = TlsAcceptor::from(tls.config()).accept(accepted);
     let stream = timeout(limit, handshake).await.map_err(|_| io::ErrorKind::TimedOut)??;
     if stream.get_ref().1.alpn_protocol() == Some(b"h2") || only_http2 {
-        Box::pin(http2(stream, service, peer, stopped)).await;
+        Box::pin(http2::serve(stream, service, peer, stopped)).await;
     } else {
         Box::pin(http1(stream, service, peer, stopped)).await;
     }
@@ -77,15 +78,16 @@ async fn http1<S: AsyncRead + AsyncWrite + Unpin + 'static>(
         .keep_alive(service.settings.keep_alive)
         .half_close(true)
         .serve_connection(TokioIo::new(timed), handler);
-    let mut connection = pin!(connection);
+    let connection = pin!(connection);
+    let mut connection = Rounds::new(connection);
     let mut stopping = false;
     loop {
         let deadline = clock.deadline(&service.settings);
         tokio::select! {
-            _ = connection.as_mut() => return,
+            _ = &mut connection => return,
             _ = stopped.wait_for(|stopped| *stopped), if !stopping => {
                 stopping = true;
-                connection.as_mut().graceful_shutdown();
+                connection.get_mut().as_mut().graceful_shutdown();
             }
             // Requests move the deadline without touching this timer; when it rings, the clock is asked again.
             () = sleep_until(deadline) => {
@@ -97,112 +99,7 @@ async fn http1<S: AsyncRead + AsyncWrite + Unpin + 'static>(
     }
 }
 
-async fn http2<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
-    stream: S,
-    service: Arc<Service>,
-    peer: Option<std::net::SocketAddr>,
-    mut stopped: watch::Receiver<bool>,
-) {
-    let activity = Arc::new(Activity { open: AtomicUsize::new(0), since: Mutex::new(Instant::now()) });
-    let handler = {
-        let (service, activity) = (Arc::clone(&service), Arc::clone(&activity));
-        service_fn(move |request| {
-            let service = Arc::clone(&service);
-            let stream = OpenStream::new(&activity);
-            async move {
-                // Each stream has its own times, since several run at once.
-                let clock = Arc::new(Clock::new());
-                clock.head_complete();
-                let limit = match service.settings.write_timeout {
-                    Duration::ZERO => Duration::MAX,
-                    limit => limit,
-                };
-                let mut response = timeout(limit, respond(&service, request, peer, &clock)).await?;
-                response.body_mut().stream = Some(stream);
-                Ok::<_, io::Error>(response)
-            }
-        })
-    };
-    let (http2, idle) = (service.settings.http2, service.settings.idle_timeout);
-    let mut builder = hyper::server::conn::http2::Builder::new(TokioExecutor::new());
-    builder
-        .timer(TokioTimer::new())
-        .max_concurrent_streams(http2.max_streams)
-        .max_header_list_size(64 << 10)
-        // A peer that vanished is noticed even though its connection may be silent for long.
-        .keep_alive_interval(http2.ping_after.unwrap_or(if idle.is_zero() { Duration::from_secs(60) } else { idle }))
-        .keep_alive_timeout(http2.ping_timeout);
-    let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), handler));
-    let mut end = EndOfConnection { age: http2.max_age.and_then(|age| Instant::now().checked_add(age)), cut: None };
-    let mut stopping = false;
-    loop {
-        let deadline = activity.deadline(idle);
-        tokio::select! {
-            _ = connection.as_mut() => return,
-            _ = stopped.wait_for(|stopped| *stopped), if !stopping => {
-                stopping = true;
-                connection.as_mut().graceful_shutdown();
-            }
-            () = sleep_until(deadline), if !stopping => {
-                if activity.deadline(idle) <= Instant::now() {
-                    stopping = true;
-                    connection.as_mut().graceful_shutdown();
-                }
-            }
-            () = sleep_until(end.age.unwrap_or(deadline)), if !stopping && end.age.is_some() => {
-                stopping = true;
-                connection.as_mut().graceful_shutdown();
-                end.cut = http2.max_age_grace.and_then(|grace| Instant::now().checked_add(grace));
-            }
-            () = sleep_until(end.cut.unwrap_or(deadline)), if end.cut.is_some() => return,
-        }
-    }
-}
-
-/// When a connection is too old, and when what is open then is cut off.
-struct EndOfConnection {
-    age: Option<Instant>,
-    cut: Option<Instant>,
-}
-
-/// What an HTTP/2 connection is doing.
-struct Activity {
-    open: AtomicUsize,
-    since: Mutex<Instant>,
-}
-
-impl Activity {
-    /// When the connection has been idle for long enough, as things stand.
-    fn deadline(&self, idle: Duration) -> Instant {
-        let since = match self.open.load(Ordering::Relaxed) {
-            0 => *self.since.lock(),
-            _ => Instant::now(),
-        };
-        let idle = if idle.is_zero() { NEVER } else { idle };
-        since.checked_add(idle).unwrap_or_else(|| Instant::now() + NEVER)
-    }
-}
-
-/// Counts a stream as open until it is dropped.
-struct OpenStream {
-    activity: Arc<Activity>,
-}
-
-impl OpenStream {
-    fn new(activity: &Arc<Activity>) -> Self {
-        activity.open.fetch_add(1, Ordering::Relaxed);
-        Self { activity: Arc::clone(activity) }
-    }
-}
-
-impl Drop for OpenStream {
-    fn drop(&mut self) {
-        *self.activity.since.lock() = Instant::now();
-        self.activity.open.fetch_sub(1, Ordering::Relaxed);
-    }
-}
-
-async fn respond(
+pub(super) async fn respond(
     service: &Service,
     request: http::Request<Incoming>,
     peer: Option<std::net::SocketAddr>,
@@ -244,10 +141,10 @@ enum Phase {
 }
 
 /// Far enough: a timer that never matters.
-const NEVER: Duration = Duration::from_secs(365 * 24 * 3600);
+pub(super) const NEVER: Duration = Duration::from_secs(365 * 24 * 3600);
 
 impl Clock {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         let now = Instant::now();
         // A client that connects is expected to begin at once.
         Self { state: Mutex::new(State { phase: Phase::Head, since: now, head_end: now }) }
@@ -261,7 +158,7 @@ impl Clock {
         }
     }
 
-    fn head_complete(&self) {
+    pub(super) fn head_complete(&self) {
         let mut state = self.state.lock();
         state.phase = Phase::Body;
         state.head_end = Instant::now();
@@ -338,12 +235,12 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Timed<S> {
 }
 
 /// A response's body that tells the clock when it has been handed over.
-struct Finishing {
+pub(super) struct Finishing {
     body: Full<Bytes>,
     trailers: Option<HeaderMap>,
     clock: Arc<Clock>,
     /// For HTTP/2.
-    stream: Option<OpenStream>,
+    pub(super) stream: Option<OpenStream>,
 }
 
 impl Body for Finishing {

@@ -14,7 +14,9 @@ mod cors;
 pub(crate) mod decompress;
 pub mod grpc;
 mod grpc_config;
+mod http2;
 mod listener;
+mod rounds;
 mod service;
 
 pub use self::config::{DEFAULT_MAX_BUFFERED, DEFAULT_MAX_CONNECTIONS, DEFAULT_MAX_REQUEST_BODY, HttpServerConfig};

@@ -33,6 +33,12 @@ impl DataKind {
         })
     }
 
+    /// Whether its points are single numbers.
+    #[inline]
+    pub(super) fn is_number(self) -> bool {
+        matches!(self, Self::Gauge | Self::Sum)
+    }
+
     /// The number of the field of a point that holds its attributes.
     #[inline]
     pub(super) fn attributes(self) -> u32 {

@@ -3,7 +3,7 @@
 //! What identifies a data point (resource, scope, metric, attributes) is hashed as the bytes that it is encoded in, and the
 //! hash leads to a place in a table that exists already ([`pipeline::pages`]). Only what has not been seen before is
 //! decoded. In steady state a number point costs the hash of its attributes, a look at one remembered hash, and the
-//! reading of three numbers; nothing is allocated for it.
+//! reading of three numbers; nothing is allocated for it, and its attributes are not even told from each other.
 //!
 //! A request that cannot be decoded is an error as a whole. Data points that can be decoded but not be taken are left out
 //! and counted: those with text that is not UTF-8, which no store could hold, and those without a value.
@@ -22,7 +22,7 @@ use pipeline::{Exemplar, Origin, PointGroup, Series};
 use xxhash_rust::xxh3::xxh3_128_with_seed;
 
 use self::identity::{Families, MetricHead, Names};
-use self::point::{NO_RECORDED_VALUE, RawPoint};
+use self::point::{NO_RECORDED_VALUE, RawPoint, UsualPoint};
 use crate::wire::{DecodeError, Reader, Value};
 
 /// Points that room is made for at once in a new group. More than this in one request is rare.
@@ -128,6 +128,13 @@ fn wrong_type(message: &'static str, field: u32) -> DecodeError {
     DecodeError::WireType { message, field }
 }
 
+/// The key of a series by its encoded attributes; `salt` stands for all else that identifies it.
+#[inline]
+fn key_of(attributes: &[u8], salt: Key) -> Key {
+    // Two halves of the salt, so that equal attributes of two metrics are told apart by all of its bits.
+    xxh3_128_with_seed(attributes, salt as u64) ^ salt
+}
+
 /// A page's points while a request is being read.
 #[derive(Debug)]
 struct Group {
@@ -225,49 +232,84 @@ impl Reading<'_> {
         let seed = self.reader.pages.seed() ^ u64::from(head.kind_bits()) << 8;
         let family_key = xxh3_128_with_seed(&head.names, seed);
         let salt = origin.key ^ family_key;
+        let numbers = head.data_kind.is_number();
         for encoded in crate::request::fields(head.data, 1) {
-            let point = RawPoint::read(encoded, head.data_kind)?;
-            let attributes = point.attributes(encoded);
-            // Two halves of the salt, so that equal attributes of two metrics are told apart by all of its bits.
-            let key = xxh3_128_with_seed(&attributes, salt as u64) ^ salt;
-            let Some(value) = point.value else {
-                self.reject(encoded, &head, || "it has no value".to_owned());
-                continue;
-            };
-            let place = match self.reader.pages.find(key, self.expected, self.now) {
-                Some(place) => place,
-                None => match self.learn(key, family_key, &head, &attributes, origin) {
-                    Ok(place) => place,
-                    Err(DecodeError::Utf8) => {
-                        self.reject(encoded, &head, || "its text is not valid UTF-8".to_owned());
-                        continue;
-                    }
-                    Err(error) => return Err(error),
-                },
-            };
-            self.expected = Place { index: place.index + 1, ..place };
-            let group = self.group(place.page);
-            let Some(group) = self.groups.get_mut(group) else { continue };
-            if point.has_exemplars {
-                let at = group.points.len() as u32;
-                let read = point::exemplars(encoded, head.data_kind, at, &mut self.reader.names.attributes);
-                match read {
-                    Ok(exemplars) => group.exemplars.extend(exemplars),
-                    Err(DecodeError::Utf8) => {
-                        self.reject(encoded, &head, || "the text of an exemplar is not valid UTF-8".to_owned());
-                        continue;
-                    }
-                    Err(error) => return Err(error),
-                }
+            if !(numbers && self.usual_point(encoded, salt)) {
+                self.point(encoded, (salt, family_key), &head, origin)?;
             }
+        }
+        Ok(())
+    }
+
+    /// Takes a point of a series that has been seen before, if it is encoded as nearly all are. Says whether it was.
+    #[inline]
+    fn usual_point(&mut self, encoded: &[u8], salt: Key) -> bool {
+        let Some(point) = UsualPoint::read(encoded) else { return false };
+        let Some(place) = self.reader.pages.find(key_of(point.rest, salt), self.expected, self.now) else {
+            return false;
+        };
+        self.expected = Place { index: place.index + 1, ..place };
+        let group = self.group(place.page);
+        if let Some(group) = self.groups.get_mut(group) {
             group.points.push(Point {
                 series: place.index,
-                flags: point.flags & !NO_RECORDED_VALUE,
+                flags: 0,
                 time: point.time.cast_signed(),
                 start: point.start.cast_signed(),
-                value,
+                value: point.value,
             });
         }
+        true
+    }
+
+    /// Takes any point.
+    fn point(
+        &mut self,
+        encoded: &[u8],
+        (salt, family_key): (Key, Key),
+        head: &MetricHead<'_>,
+        origin: &mut EncodedOrigin<'_>,
+    ) -> Result<(), DecodeError> {
+        let point = RawPoint::read(encoded, head.data_kind)?;
+        let attributes = point.attributes(encoded);
+        let key = key_of(&attributes, salt);
+        let Some(value) = point.value else {
+            self.reject(head, || "it has no value".to_owned());
+            return Ok(());
+        };
+        let place = match self.reader.pages.find(key, self.expected, self.now) {
+            Some(place) => place,
+            None => match self.learn(key, family_key, head, &attributes, origin) {
+                Ok(place) => place,
+                Err(DecodeError::Utf8) => {
+                    self.reject(head, || "its text is not valid UTF-8".to_owned());
+                    return Ok(());
+                }
+                Err(error) => return Err(error),
+            },
+        };
+        self.expected = Place { index: place.index + 1, ..place };
+        let group = self.group(place.page);
+        let Some(group) = self.groups.get_mut(group) else { return Ok(()) };
+        if point.has_exemplars {
+            let at = group.points.len() as u32;
+            let read = point::exemplars(encoded, head.data_kind, at, &mut self.reader.names.attributes);
+            match read {
+                Ok(exemplars) => group.exemplars.extend(exemplars),
+                Err(DecodeError::Utf8) => {
+                    self.reject(head, || "the text of an exemplar is not valid UTF-8".to_owned());
+                    return Ok(());
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        group.points.push(Point {
+            series: place.index,
+            flags: point.flags & !NO_RECORDED_VALUE,
+            time: point.time.cast_signed(),
+            start: point.start.cast_signed(),
+            value,
+        });
         Ok(())
     }
 
@@ -323,7 +365,7 @@ impl Reading<'_> {
     }
 
     #[cold]
-    fn reject(&mut self, _point: &[u8], head: &MetricHead<'_>, why: impl FnOnce() -> String) {
+    fn reject(&mut self, head: &MetricHead<'_>, why: impl FnOnce() -> String) {
         self.rejected.points += 1;
         self.rejected
             .first

@@ -30,6 +30,38 @@ pub(super) struct RawPoint {
     attributes_field: u32,
 }
 
+/// A number point as nearly all are encoded: in the order of the fields' numbers, without flags and exemplars.
+#[derive(Debug)]
+pub(super) struct UsualPoint<'a> {
+    pub(super) start: u64,
+    pub(super) time: u64,
+    pub(super) value: Value,
+    /// What follows: the attributes if it is a usual point indeed. Whoever has seen these bytes as attributes before knows that
+    /// it is, and need not read them again.
+    pub(super) rest: &'a [u8],
+}
+
+impl<'a> UsualPoint<'a> {
+    /// Reads a point up to its attributes; none if it does not begin as usual.
+    #[inline(always)]
+    pub(super) fn read(message: &'a [u8]) -> Option<Self> {
+        // Each of these fields is a tag and eight bytes.
+        let (start, message) = match message.split_first_chunk::<9>()? {
+            (&[0x11, ref start @ ..], rest) => (u64::from_le_bytes(*start), rest),
+            _ => (0, message),
+        };
+        let (&[0x19, ref time @ ..], message) = message.split_first_chunk::<9>()? else { return None };
+        let (&[tag, ref word @ ..], rest) = message.split_first_chunk::<9>()?;
+        let word = u64::from_le_bytes(*word);
+        let value = match tag {
+            0x21 => Value::Float(f64::from_bits(word)),
+            0x31 => Value::Int(word.cast_signed()),
+            _ => return None,
+        };
+        Some(Self { start, time: u64::from_le_bytes(*time), value, rest })
+    }
+}
+
 impl RawPoint {
     /// Reads a point.
     #[inline]

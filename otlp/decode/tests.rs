@@ -1,6 +1,8 @@
 //! Whatever is sent comes out as it was; whatever cannot be read is refused.
 #![expect(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
+mod usual;
+
 use proptest::prelude::*;
 use proptest::test_runner::TestRng;
 

@@ -158,11 +158,111 @@ async fn calls_are_answered_without_tls() {
 async fn serving(
     settings: HttpServerSettings,
 ) -> (std::net::SocketAddr, oneshot::Sender<()>, tokio::task::JoinHandle<()>) {
+    serving_by(settings, Arc::new(Echo)).await
+}
+
+async fn serving_by(
+    settings: HttpServerSettings,
+    handler: Arc<dyn Handler>,
+) -> (std::net::SocketAddr, oneshot::Sender<()>, tokio::task::JoinHandle<()>) {
     let settings = HttpServerSettings { endpoint: "127.0.0.1:0".to_owned(), ..settings };
-    let server = HttpServer::bind(settings, Arc::new(Echo)).await.unwrap();
+    let server = HttpServer::bind(settings, handler).await.unwrap();
     let address = server.local_addr().unwrap();
     let (stop, stopped) = oneshot::channel::<()>();
     (address, stop, tokio::spawn(server.serve(async { drop(stopped.await) }, Duration::from_secs(5))))
+}
+
+/// Answers with a sum of what it got, once as many calls are open as belong together.
+struct Meeting(tokio::sync::Barrier);
+
+#[async_trait]
+impl Handler for Meeting {
+    async fn handle(&self, request: Request) -> Response {
+        let message = message(&request.headers, request.body, 4 << 20).unwrap();
+        self.0.wait().await;
+        reply(&sum(&message))
+    }
+}
+
+fn sum(message: &[u8]) -> [u8; 8] {
+    message.iter().fold(0_u64, |sum, byte| sum.wrapping_mul(31).wrapping_add(u64::from(*byte))).to_be_bytes()
+}
+
+/// A connection of a client, and the task that runs it.
+async fn connected(
+    address: std::net::SocketAddr,
+) -> (hyper::client::conn::http2::SendRequest<Full<Bytes>>, tokio::task::JoinHandle<()>) {
+    let stream = TcpStream::connect(address).await.unwrap();
+    let handshake = hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(stream));
+    let (sender, connection) = handshake.await.unwrap();
+    (sender, tokio::spawn(async { drop(connection.await) }))
+}
+
+fn request_to(address: std::net::SocketAddr, message: &[u8]) -> http::Request<Full<Bytes>> {
+    let request = http::Request::post(format!("http://{address}/a.B/C")).header(CONTENT_TYPE, "application/grpc");
+    request.body(Full::new(frame(0, message))).unwrap()
+}
+
+/// Each is open while the others are read and answered, and they are larger than a frame, a stream's window and a connection's.
+#[tokio::test]
+async fn calls_of_one_connection_are_served_beside_each_other() {
+    let sizes = [0, 100, 70_000, 1 << 20, 3 << 20];
+    let meeting = Meeting(tokio::sync::Barrier::new(sizes.len()));
+    let (address, stop, server) = serving_by(settings_of("{}"), Arc::new(meeting)).await;
+    let (sender, _connection) = connected(address).await;
+    for round in 0..2 {
+        let calls = sizes.iter().map(|len| {
+            let message: Vec<u8> = (0..*len).map(|at| (at * 7 / 3 + round) as u8).collect();
+            let mut sender = sender.clone();
+            tokio::spawn(async move {
+                let response = sender.send_request(request_to(address, &message)).await.unwrap();
+                (response.into_body().collect().await.unwrap().to_bytes(), frame(0, &sum(&message)))
+            })
+        });
+        for call in calls.collect::<Vec<_>>() {
+            let (answer, expected) = call.await.unwrap();
+            assert_eq!(answer, expected);
+        }
+    }
+    drop(sender);
+    stop.send(()).unwrap();
+    server.await.unwrap();
+}
+
+/// Never answers; tells when a call comes and when it is dropped.
+struct Silent(tokio::sync::mpsc::UnboundedSender<&'static str>);
+
+#[async_trait]
+impl Handler for Silent {
+    async fn handle(&self, _: Request) -> Response {
+        struct Open<'a>(&'a Silent);
+        impl Drop for Open<'_> {
+            fn drop(&mut self) {
+                self.0.0.send("dropped").unwrap();
+            }
+        }
+        let _open = Open(self);
+        self.0.send("came").unwrap();
+        std::future::pending().await
+    }
+}
+
+#[tokio::test]
+async fn calls_end_when_they_are_given_up_or_their_connection_ends() {
+    let (told, mut said) = tokio::sync::mpsc::unbounded_channel();
+    let (address, stop, server) = serving_by(settings_of("{}"), Arc::new(Silent(told))).await;
+    let (mut sender, connection) = connected(address).await;
+    let first = sender.send_request(request_to(address, b"first"));
+    let second = sender.send_request(request_to(address, b"second"));
+    assert_eq!((said.recv().await, said.recv().await), (Some("came"), Some("came")));
+    drop(first);
+    assert_eq!(said.recv().await, Some("dropped"));
+    assert!(said.is_empty());
+    connection.abort();
+    assert_eq!(said.recv().await, Some("dropped"));
+    drop((second, sender));
+    stop.send(()).unwrap();
+    server.await.unwrap();
 }
 
 fn settings_of(json: &str) -> HttpServerSettings {
