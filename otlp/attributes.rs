@@ -52,6 +52,13 @@ pub fn value(message: &[u8]) -> Result<AttributeValue<'_>, DecodeError> {
 /// # Errors
 /// If one cannot be decoded, or its text is not UTF-8.
 pub(crate) fn collect(message: &[u8], field: u32, builder: &mut AttributesBuilder) -> Result<Attributes, DecodeError> {
+    let pushed = push_all(message, field, builder);
+    // In any case, so that nothing is left in the builder for whoever has it next.
+    let attributes = builder.build();
+    pushed.map(|()| attributes)
+}
+
+fn push_all(message: &[u8], field: u32, builder: &mut AttributesBuilder) -> Result<(), DecodeError> {
     let mut reader = Reader::new(message);
     while let Some((number, value)) = reader.field()? {
         if number != field {
@@ -63,7 +70,7 @@ pub(crate) fn collect(message: &[u8], field: u32, builder: &mut AttributesBuilde
         let (key, value) = key_value(bytes)?;
         builder.push(key, value);
     }
-    Ok(builder.build())
+    Ok(())
 }
 
 /// Text, which protobuf wants to be UTF-8.

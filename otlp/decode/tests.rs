@@ -312,6 +312,37 @@ fn points_that_cannot_be_taken_are_counted_with_a_reason() {
     assert_eq!(taken.groups.iter().map(|group| group.points.len()).sum::<usize>(), 2);
 }
 
+/// The attributes that were read before the one that is wrong are nobody else's.
+#[test]
+fn a_point_that_is_left_out_leaves_nothing_behind() {
+    let point = |attributes: &[(&str, &[u8])]| {
+        let mut point = Vec::new();
+        wire::put_fixed64(&mut point, 4, 0);
+        for (key, value) in attributes {
+            wire::put_message(&mut point, 7, |out| {
+                wire::put_bytes(out, 1, key.as_bytes());
+                wire::put_message(out, 2, |out| wire::put_bytes(out, 1, value));
+            });
+        }
+        point
+    };
+    let mut body = Vec::new();
+    wire::put_message(&mut body, 1, |out| {
+        wire::put_message(out, 2, |out| {
+            wire::put_message(out, 2, |out| {
+                wire::put_message(out, 5, |out| {
+                    wire::put_bytes(out, 1, &point(&[("secret", b"1"), ("broken", &[0xff])]));
+                    wire::put_bytes(out, 1, &point(&[("own", b"2")]));
+                });
+            })
+        })
+    });
+    let taken = read(&body);
+    let [group] = taken.groups.as_slice() else { panic!("one group") };
+    let attributes: Vec<_> = group.table.as_slice().iter().map(|series| series.attributes.clone()).collect();
+    assert_eq!((taken.rejected.points, attributes), (1, vec![pipeline::Attributes::from_pairs([("own", "2")])]));
+}
+
 #[test]
 fn what_is_idle_is_let_go() {
     let mut reader = MetricsReader::default();

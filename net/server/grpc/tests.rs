@@ -188,14 +188,17 @@ fn sum(message: &[u8]) -> [u8; 8] {
     message.iter().fold(0_u64, |sum, byte| sum.wrapping_mul(31).wrapping_add(u64::from(*byte))).to_be_bytes()
 }
 
-/// A connection of a client, and the task that runs it.
+/// A connection of a client, and its socket.
 async fn connected(
     address: std::net::SocketAddr,
-) -> (hyper::client::conn::http2::SendRequest<Full<Bytes>>, tokio::task::JoinHandle<()>) {
-    let stream = TcpStream::connect(address).await.unwrap();
+) -> (hyper::client::conn::http2::SendRequest<Full<Bytes>>, std::net::TcpStream) {
+    let stream = TcpStream::connect(address).await.unwrap().into_std().unwrap();
+    let socket = stream.try_clone().unwrap();
+    let stream = TcpStream::from_std(stream).unwrap();
     let handshake = hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(stream));
     let (sender, connection) = handshake.await.unwrap();
-    (sender, tokio::spawn(async { drop(connection.await) }))
+    tokio::spawn(async { drop(connection.await) });
+    (sender, socket)
 }
 
 fn request_to(address: std::net::SocketAddr, message: &[u8]) -> http::Request<Full<Bytes>> {
@@ -209,7 +212,7 @@ async fn calls_of_one_connection_are_served_beside_each_other() {
     let sizes = [0, 100, 70_000, 1 << 20, 3 << 20];
     let meeting = Meeting(tokio::sync::Barrier::new(sizes.len()));
     let (address, stop, server) = serving_by(settings_of("{}"), Arc::new(meeting)).await;
-    let (sender, _connection) = connected(address).await;
+    let (sender, _socket) = connected(address).await;
     for round in 0..2 {
         let calls = sizes.iter().map(|len| {
             let message: Vec<u8> = (0..*len).map(|at| (at * 7 / 3 + round) as u8).collect();
@@ -251,14 +254,14 @@ impl Handler for Silent {
 async fn calls_end_when_they_are_given_up_or_their_connection_ends() {
     let (told, mut said) = tokio::sync::mpsc::unbounded_channel();
     let (address, stop, server) = serving_by(settings_of("{}"), Arc::new(Silent(told))).await;
-    let (mut sender, connection) = connected(address).await;
+    let (mut sender, socket) = connected(address).await;
     let first = sender.send_request(request_to(address, b"first"));
     let second = sender.send_request(request_to(address, b"second"));
     assert_eq!((said.recv().await, said.recv().await), (Some("came"), Some("came")));
     drop(first);
     assert_eq!(said.recv().await, Some("dropped"));
     assert!(said.is_empty());
-    connection.abort();
+    socket.shutdown(std::net::Shutdown::Both).unwrap();
     assert_eq!(said.recv().await, Some("dropped"));
     drop((second, sender));
     stop.send(()).unwrap();
