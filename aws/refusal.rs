@@ -72,7 +72,9 @@ impl Refusal {
         };
         let known = Self::of(name.as_bytes()) != Self::Other;
         let of_token = message.trim().to_ascii_lowercase().starts_with(ABOUT_THE_TOKEN);
-        (known || of_token).then(|| Self::of(format!("{name} {message}").as_bytes())).filter(|refusal| *refusal != Self::Other)
+        (known || of_token)
+            .then(|| Self::of(format!("{name} {message}").as_bytes()))
+            .filter(|refusal| *refusal != Self::Other)
     }
 
     /// Whether other credentials may be accepted where these were not.
@@ -167,10 +169,16 @@ mod tests {
                 r#"{"code":"InvalidSignatureException:http://internal.amazon.com/","message":"Signature expired: 1 is now earlier"}"#,
                 Some(Refusal::ClockSkew),
             ),
-            ("<ErrorResponse><Error><Code>ExpiredToken</Code><Message>x</Message></Error></ErrorResponse>", Some(Refusal::Expired)),
+            (
+                "<ErrorResponse><Error><Code>ExpiredToken</Code><Message>x</Message></Error></ErrorResponse>",
+                Some(Refusal::Expired),
+            ),
             ("ExpiredTokenException: The security token included in the request is expired\n", Some(Refusal::Expired)),
             ("The security token included in the request is expired", Some(Refusal::Expired)),
-            (r#"{"__type":"AccessDeniedException","message":"User: x is not authorized"}"#, Some(Refusal::NotAuthorized)),
+            (
+                r#"{"__type":"AccessDeniedException","message":"User: x is not authorized"}"#,
+                Some(Refusal::NotAuthorized),
+            ),
             // What is said of samples, whatever their labels are.
             (r#"out of order sample: {error="ExpiredTokenException", token="expired"}"#, None),
             (r#"{"message":"out of order sample: {error=\"ExpiredTokenException\", token=\"expired\"}"}"#, None),

@@ -265,7 +265,8 @@ impl ClientAuth for Signer {
 
 #[tokio::test]
 async fn an_authenticator_sees_the_exact_bytes_of_each_attempt_and_judges_refusals() {
-    let cases = [(403, "expired", 2, true), (403, "refused", 1, true), (403, "bad", 1, false), (400, "expired", 2, true)];
+    let cases =
+        [(403, "expired", 2, true), (403, "refused", 1, true), (403, "bad", 1, false), (400, "expired", 2, true)];
     for (status, body, attempts, of_identity) in cases {
         let signer = Arc::new(Signer(Mutex::new(0)));
         let (result, server) = attempt("auth: {authenticator: auth}", canned(status, &[], body), Some(signer)).await;

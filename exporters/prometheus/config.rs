@@ -65,7 +65,9 @@ impl PrometheusConfig {
         let config: Self = decode(node, "")?;
         let mut errors = ConfigErrors::new();
         let is_empty = config.endpoint.as_deref().unwrap_or_default().is_empty();
-        for (key, message) in config.http_server().problems().into_iter().filter(|(key, _)| !(is_empty && *key == "endpoint")) {
+        for (key, message) in
+            config.http_server().problems().into_iter().filter(|(key, _)| !(is_empty && *key == "endpoint"))
+        {
             errors.push(node.error_at("", key, message));
         }
         if is_empty {

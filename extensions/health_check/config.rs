@@ -90,7 +90,9 @@ impl HealthCheckConfig {
         );
         // Of an empty one that was said.
         let is_empty = config.endpoint.as_deref() == Some("");
-        for (key, message) in config.http_server().problems().into_iter().filter(|(key, _)| !(is_empty && *key == "endpoint")) {
+        for (key, message) in
+            config.http_server().problems().into_iter().filter(|(key, _)| !(is_empty && *key == "endpoint"))
+        {
             errors.push(node.error_at("", key, message));
         }
         errors.into_result(config)

@@ -96,20 +96,28 @@ impl Accepted {
 /// Host and port of an endpoint, or what is wrong with it.
 fn split(endpoint: &str) -> Result<(&str, u16), String> {
     if let Some((scheme, rest)) = endpoint.split_once("://") {
-        return Err(format!("it is an address and no URL; leave out {scheme}:// and write {}", rest.trim_end_matches('/')));
+        return Err(format!(
+            "it is an address and no URL; leave out {scheme}:// and write {}",
+            rest.trim_end_matches('/')
+        ));
     }
     let missing = || format!("missing port in address; write host:port, such as {endpoint}:4318");
     let (host, port) = endpoint.rsplit_once(':').ok_or_else(missing)?;
     let bare = match host.strip_prefix('[') {
         Some(bracketed) => bracketed.strip_suffix(']').ok_or_else(missing)?,
         None if host.contains(':') => {
-            return Err("too many colons in address; write addresses of IPv6 in brackets, such as [::1]:4318".to_owned());
+            return Err(
+                "too many colons in address; write addresses of IPv6 in brackets, such as [::1]:4318".to_owned()
+            );
         }
         None => host,
     };
     match port {
         "" => Ok((bare, 0)),
-        port => port.parse().map(|port| (bare, port)).map_err(|_| format!("invalid port in address: {port:?} is no number up to 65535")),
+        port => port
+            .parse()
+            .map(|port| (bare, port))
+            .map_err(|_| format!("invalid port in address: {port:?} is no number up to 65535")),
     }
 }
 

@@ -371,7 +371,10 @@ async fn addresses_that_cannot_be_had_are_named() {
         ("localhost:http".to_owned(), "invalid port in address"),
         ("::1".to_owned(), "too many colons in address; write addresses of IPv6 in brackets"),
         ("[::1]".to_owned(), "missing port in address"),
-        ("http://localhost:4318/".to_owned(), "it is an address and no URL; leave out http:// and write localhost:4318"),
+        (
+            "http://localhost:4318/".to_owned(),
+            "it is an address and no URL; leave out http:// and write localhost:4318",
+        ),
     ] {
         let error = HttpServer::bind(taken(endpoint.clone()), Arc::new(Echo)).await.err().unwrap().to_string();
         assert!(error.starts_with(&format!("listen {endpoint}: {part}")), "{error}");
@@ -386,7 +389,11 @@ async fn addresses_that_cannot_be_had_are_named() {
 #[test]
 fn what_is_wrong_is_known_without_listening() {
     for (json, key, part) in [
-        (r#"{"endpoint": "localhost"}"#, "endpoint", "missing port in address; write host:port, such as localhost:4318"),
+        (
+            r#"{"endpoint": "localhost"}"#,
+            "endpoint",
+            "missing port in address; write host:port, such as localhost:4318",
+        ),
         (r#"{"endpoint": ""}"#, "endpoint", "missing port"),
         (r#"{"endpoint": "localhost:70000"}"#, "endpoint", "invalid port"),
         (r#"{"endpoint": "", "transport": "unix"}"#, "endpoint", "path of the socket"),

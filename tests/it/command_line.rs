@@ -77,7 +77,9 @@ service:
         (10, ["extensions::health_check::endpoint", "invalid port in address"]),
         (13, ["service::telemetry::metrics::address", "write host:port"]),
     ] {
-        let told = stderr.lines().any(|told| told.contains(&format!("{path}:{line}:")) && parts.iter().all(|part| told.contains(part)));
+        let told = stderr
+            .lines()
+            .any(|told| told.contains(&format!("{path}:{line}:")) && parts.iter().all(|part| told.contains(part)));
         assert!(told, "{line} {parts:?} is not in {stderr}");
     }
 }

@@ -16,8 +16,8 @@ use pipeline::config::{ComponentId, ConfigErrors, parse};
 use pipeline::stop::StopSource;
 use pipeline::telemetry::Telemetry;
 use pipeline::{
-    Ack, AckOutcome, Acks, Attributes, Batch, Client, Family, FamilyKind, MessageBatch, MetricBatch, Origin, Output, Part,
-    Point, PointGroup, Resource, Scope, Series, SeriesTable, Source, Value,
+    Ack, AckOutcome, Acks, Attributes, Batch, Client, Family, FamilyKind, MessageBatch, MetricBatch, Origin, Output,
+    Part, Point, PointGroup, Resource, Scope, Series, SeriesTable, Source, Value,
 };
 use tokio::sync::{Semaphore, oneshot};
 use tokio::task::JoinHandle;

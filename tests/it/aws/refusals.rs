@@ -33,7 +33,10 @@ fn expired_and_unknown_keys_are_exchanged_and_the_same_batch_is_sent_again_at_on
         forbidden("The security token included in the request is invalid."),
         forbidden("UnrecognizedClientException"),
         // As services with a protocol of JSON say it.
-        Reply::status(400, "{\"__type\":\"ExpiredTokenException\",\"message\":\"The security token included in the request is expired\"}"),
+        Reply::status(
+            400,
+            "{\"__type\":\"ExpiredTokenException\",\"message\":\"The security token included in the request is expired\"}",
+        ),
     ];
     at_once(cases, |refusal| {
         let Reply::Answer { status, .. } = refusal else { unreachable!() };
@@ -132,7 +135,8 @@ fn credentials_that_stay_expired_are_named_and_data_waits_for_others() {
 #[test]
 fn a_400_that_goes_on_about_the_credentials_keeps_the_data_and_any_other_is_final() {
     let python = require_python!(python());
-    let expired = "{\"__type\":\"ExpiredTokenException\",\"message\":\"The security token included in the request is expired\"}";
+    let expired =
+        "{\"__type\":\"ExpiredTokenException\",\"message\":\"The security token included in the request is expired\"}";
     let of_samples = "{\"message\":\"out of order sample: {error=\\\"ExpiredTokenException\\\"}\"}";
     at_once([(expired, true), (of_samples, false)], |(words, of_identity)| {
         let (store, key) = (AwsStore::start(&python), Key::lasting());
