@@ -3,7 +3,7 @@
 //! The parts of a connection wake each other while they are polled: what reads a body wakes what reads the socket, a response wakes what
 //! writes it. To the runtime that is a task that yields, so that it puts the task to the end of its queue and wakes another thread to
 //! help with a queue that has become longer. That thread finds nothing to do, takes over the waiting for sockets, and the next request is handled by it, far
-//! from the memory that the processor has at hand. Several times in each request, this is a quarter of what the request costs.
+//! from the memory that the processor has at hand. An OTLP request of 1,000 points cost two calls of the kernel for that; with this it is one in ten requests.
 
 use std::pin::Pin;
 use std::sync::Arc;
