@@ -106,7 +106,7 @@ impl CursorFile {
     }
 
     /// A second handle to the file, to sync it by, and the slot that this is about. What is stored from here on leaves that one.
-    pub(crate) fn to_sync(&mut self) -> io::Result<(File, u64)> {
+    pub(crate) fn begin_sync(&mut self) -> io::Result<(File, u64)> {
         let handle = self.file.try_clone()?;
         let third = (0..SLOTS).find(|slot| ![self.newest, self.forced].contains(slot));
         self.open = third.unwrap_or_default();

@@ -149,7 +149,7 @@ fn abandon(directory: &Path, name: String, at: Position, index: &Index, replaced
 fn settle_on_disk(directory: &Path, index: &mut Index) {
     let cursors = index.cursors.iter_mut().filter(|cursor| cursor.dirty);
     let settle = |cursor: &mut Cursor| {
-        let (file, slot) = cursor.file.to_sync()?;
+        let (file, slot) = cursor.file.begin_sync()?;
         disk::sync(&file)?;
         cursor.file.synced(slot, cursor.acked)
     };

@@ -71,7 +71,7 @@ fn what_is_forced_to_the_disk_stays_until_something_else_is() {
         assert_eq!(stored, Stored::Missing);
         let position = |samples| Position { samples, ..Position::default() };
         file.begin(position(0)).unwrap();
-        let (handle, number) = file.to_sync().unwrap();
+        let (handle, number) = file.begin_sync().unwrap();
         disk::sync(&handle).unwrap();
         file.synced(number, position(0)).unwrap();
         let (mut forced, mut forcing) = ((number, slot(&path, number)), None::<(u64, Vec<u8>)>);
@@ -83,7 +83,7 @@ fn what_is_forced_to_the_disk_stays_until_something_else_is() {
                     file.store(position(last)).unwrap();
                 }
                 1 if forcing.is_none() => {
-                    let (_, number) = file.to_sync().unwrap();
+                    let (_, number) = file.begin_sync().unwrap();
                     forcing = Some((number, slot(&path, number)));
                 }
                 2 => {
