@@ -98,7 +98,7 @@ impl CursorFile {
     }
 
     /// A second handle to the file, to sync it by. What is stored from here on leaves what was stored before.
-    pub(crate) fn to_sync(&mut self) -> io::Result<File> {
+    pub(crate) fn handle_to_sync(&mut self) -> io::Result<File> {
         let handle = self.file.try_clone()?;
         self.turn();
         Ok(handle)

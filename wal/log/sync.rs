@@ -27,7 +27,7 @@ impl Log {
         {
             let mut index = inner.index.lock();
             for (which, cursor) in index.cursors.iter_mut().enumerate().filter(|(_, cursor)| cursor.dirty) {
-                match cursor.file.to_sync() {
+                match cursor.file.handle_to_sync() {
                     Ok(file) => {
                         cursors.push((which, file));
                         cursor.dirty = false;
