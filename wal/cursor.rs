@@ -33,8 +33,19 @@ pub(crate) struct CursorFile {
     open: u64,
     /// The slot that was written last.
     newest: u64,
+    /// What stands in it.
+    position: Position,
     /// The slot that was forced to the disk last.
     forced: u64,
+}
+
+/// A sync of a cursor's file that has begun.
+#[derive(Debug)]
+pub(crate) struct CursorSync {
+    pub(crate) file: File,
+    pub(crate) slot: u64,
+    /// Where the destination stands once it has succeeded.
+    pub(crate) position: Position,
 }
 
 /// What a cursor file said when it was opened.
@@ -61,7 +72,8 @@ impl CursorFile {
 
     /// Reads the slots of a file that belongs to a name with this hash.
     fn read(file: File, name_hash: u64) -> io::Result<(Self, Stored)> {
-        let mut this = Self { file, name_hash, generation: 0, open: 0, newest: 0, forced: 0 };
+        let mut this =
+            Self { file, name_hash, generation: 0, open: 0, newest: 0, position: Position::default(), forced: 0 };
         let mut stored = if this.file.metadata()?.len() == 0 { Stored::Missing } else { Stored::Damaged };
         for number in 0..SLOTS {
             let mut slot = [0; SLOT];
@@ -78,12 +90,13 @@ impl CursorFile {
             if generation > this.generation {
                 this.generation = generation;
                 (this.newest, this.forced, this.open) = (number, number, (number + 1) % SLOTS);
-                stored = Stored::At(Position {
+                this.position = Position {
                     segment: u64_at(&slot, 8),
                     offset: u64_at(&slot, 16),
                     record: u64_at(&slot, 24),
                     samples: u64_at(&slot, 32),
-                });
+                };
+                stored = Stored::At(this.position);
             }
         }
         Ok((this, stored))
@@ -101,25 +114,28 @@ impl CursorFile {
         slot[40..].copy_from_slice(&sum.to_le_bytes());
         self.file.seek(SeekFrom::Start(self.open * APART))?;
         disk::write_all(&self.file, &slot)?;
-        (self.generation, self.newest) = (generation, self.open);
+        (self.generation, self.newest, self.position) = (generation, self.open, position);
         Ok(())
     }
 
-    /// A second handle to the file, to sync it by, and the slot that this is about. What is stored from here on leaves that one.
-    pub(crate) fn begin_sync(&mut self) -> io::Result<(File, u64)> {
-        let handle = self.file.try_clone()?;
+    /// Begins to sync that the destination stands at a position. What is stored from here on leaves the slot that this is about.
+    pub(crate) fn begin_sync(&mut self, position: Position) -> io::Result<CursorSync> {
+        if self.position != position {
+            self.store(position)?;
+        }
+        let file = self.file.try_clone()?;
         let third = (0..SLOTS).find(|slot| ![self.newest, self.forced].contains(slot));
         self.open = third.unwrap_or_default();
-        Ok((handle, self.newest))
+        Ok(CursorSync { file, slot: self.newest, position })
     }
 
-    /// A slot was forced to the disk; the destination stands there, or behind.
+    /// A sync has succeeded. From here on two slots have its position, or later ones.
     ///
     /// # Errors
-    /// If the open slot cannot be written. What was forced is there all the same.
-    pub(crate) fn synced(&mut self, slot: u64, position: Position) -> io::Result<()> {
-        self.forced = slot;
-        if self.newest == slot { self.store(position) } else { Ok(()) }
+    /// If the second one cannot be written.
+    pub(crate) fn synced(&mut self, sync: &CursorSync) -> io::Result<()> {
+        self.forced = sync.slot;
+        if self.newest == sync.slot { self.store(sync.position) } else { Ok(()) }
     }
 
     /// Writes all slots, of which nothing is worth keeping, so that later writes find their place on a full disk.

@@ -149,9 +149,10 @@ fn abandon(directory: &Path, name: String, at: Position, index: &Index, replaced
 fn settle_on_disk(directory: &Path, index: &mut Index) {
     let cursors = index.cursors.iter_mut().filter(|cursor| cursor.dirty);
     let settle = |cursor: &mut Cursor| {
-        let (file, slot) = cursor.file.begin_sync()?;
-        disk::sync(&file)?;
-        cursor.file.synced(slot, cursor.acked)
+        let begun = cursor.begin_sync()?;
+        let synced = disk::sync(&begun.file);
+        cursor.end_sync(&begun, synced.is_ok());
+        synced
     };
     let synced = cursors.map(settle).fold(Ok(()), io::Result::and);
     if let Err(error) = synced.and_then(|()| disk::sync_directory(directory)) {
@@ -205,8 +206,15 @@ fn open_cursor(
         }
     }
     let stood = if let Stored::At(position) = stored { position } else { at };
-    let mut cursor =
-        Cursor { name: name.to_owned(), acked: at, read: stood, losses: Losses::default(), file, dirty: true };
+    let mut cursor = Cursor {
+        name: name.to_owned(),
+        acked: at,
+        settled: Position::default(),
+        read: stood,
+        losses: Losses::default(),
+        file,
+        dirty: true,
+    };
     // Whatever is missing before the oldest segment went without being read.
     cursor.go_to(at);
     cursor.read = at;

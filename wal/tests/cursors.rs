@@ -1,8 +1,8 @@
 //! The files of cursors.
 
 use super::*;
+use crate::Losses;
 use crate::cursor::{CursorFile, Stored};
-use crate::{Losses, disk};
 use std::time::Duration;
 
 #[test]
@@ -54,14 +54,13 @@ fn what_was_dropped_is_not_counted_again_after_an_orderly_end() {
     assert_eq!(log.losses(0), Losses::default());
 }
 
-/// The bytes of a slot.
-fn slot(path: &Path, number: u64) -> Vec<u8> {
-    let bytes = std::fs::read(path).unwrap();
-    bytes.get(number as usize * 4096..).unwrap_or_default().iter().take(48).copied().collect()
+/// The bytes of the slots.
+fn slots(path: &Path) -> Vec<Vec<u8>> {
+    std::fs::read(path).unwrap().chunks(4096).map(|page| page[..48].to_vec()).collect()
 }
 
-/// Whatever happens while a sync is under way, and whether it succeeds or not: what was forced last, and what is being forced, are
-/// left alone, and what was stored last is found.
+/// Whatever happens while a sync is under way, and whether it succeeds or not: what was forced last, and what is being forced, is
+/// left alone, what was stored last is found, and two slots have what was forced or something later.
 #[test]
 fn what_is_forced_to_the_disk_stays_until_something_else_is() {
     for plan in 0..4u32.pow(7) {
@@ -71,32 +70,35 @@ fn what_is_forced_to_the_disk_stays_until_something_else_is() {
         assert_eq!(stored, Stored::Missing);
         let position = |samples| Position { samples, ..Position::default() };
         file.begin(position(0)).unwrap();
-        let (handle, number) = file.begin_sync().unwrap();
-        disk::sync(&handle).unwrap();
-        file.synced(number, position(0)).unwrap();
-        let (mut forced, mut forcing) = ((number, slot(&path, number)), None::<(u64, Vec<u8>)>);
-        let mut last = 0;
+        let begun = file.begin_sync(position(0)).unwrap();
+        file.synced(&begun).unwrap();
+        let (mut forced, mut under_way) = (slots(&path)[begun.slot as usize].clone(), None);
+        let (mut last, mut settled) = (0, 0);
         for at in 0..7 {
             match plan / 4u32.pow(at) % 4 {
                 0 => {
                     last += 1;
                     file.store(position(last)).unwrap();
                 }
-                1 if forcing.is_none() => {
-                    let (_, number) = file.begin_sync().unwrap();
-                    forcing = Some((number, slot(&path, number)));
+                1 if under_way.is_none() => {
+                    let begun = file.begin_sync(position(last)).unwrap();
+                    under_way = Some((slots(&path)[begun.slot as usize].clone(), begun));
                 }
                 2 => {
-                    if let Some(done) = forcing.take() {
-                        file.synced(done.0, position(last)).unwrap();
-                        forced = done;
+                    if let Some((bytes, begun)) = under_way.take() {
+                        file.synced(&begun).unwrap();
+                        (forced, settled) = (bytes, begun.position.samples);
                     }
                 }
-                _ => forcing = None,
+                _ => under_way = None,
             }
-            for (number, bytes) in [Some(&forced), forcing.as_ref()].into_iter().flatten() {
-                assert_eq!(&slot(&path, *number), bytes, "plan {plan}, step {at}");
+            let slots = slots(&path);
+            for bytes in [Some(&forced), under_way.as_ref().map(|(bytes, _)| bytes)].into_iter().flatten() {
+                assert!(slots.contains(bytes), "plan {plan}, step {at}");
             }
+            let samples = |slot: &Vec<u8>| u64::from_le_bytes(slot[32..40].try_into().unwrap());
+            let late = slots.iter().filter(|slot| samples(slot) >= settled).count();
+            assert!(late >= 2, "plan {plan}, step {at}");
         }
         drop(file);
         let (_, stored) = CursorFile::open(directory.path(), "a").unwrap();
