@@ -140,10 +140,10 @@ impl Pools {
 
     fn start(&mut self, target: &Target, orders: Orders, now: Now) -> watch::Sender<Orders> {
         let delay = target.first_scrape_delay(now.unix_nanos, self.settings.seed) + self.settings.initial_offset;
-        let target_loop = TargetLoop::new(orders.clone(), self.stop.clone());
         let (sender, receiver) = watch::channel(orders);
-        self.tasks
-            .spawn(target_loop.run(receiver, now.instant + delay, self.settings.scrape_on_shutdown).in_current_span());
+        let target_loop = TargetLoop::new(receiver, self.stop.clone());
+        let first = now.instant + delay;
+        self.tasks.spawn(target_loop.run(first, self.settings.scrape_on_shutdown).in_current_span());
         sender
     }
 

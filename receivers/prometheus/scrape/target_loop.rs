@@ -10,12 +10,10 @@ use net::client::Request;
 use pipeline::stop::Stop;
 use pipeline::{MetricBatch, SendError};
 use prometheus::exposition::Format;
-use std::future::pending;
-use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::sync::watch;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::Instant;
 
 /// A page larger than this is taken apart on a thread that may block, so that other targets are not held up.
 const LARGE_PAGE: usize = 1 << 20;
@@ -36,6 +34,7 @@ pub(super) struct Orders {
 
 /// The loop of one target.
 pub(super) struct TargetLoop {
+    orders: watch::Receiver<Orders>,
     current: Orders,
     identity: TargetIdentity,
     state: TargetState,
@@ -46,19 +45,19 @@ pub(super) struct TargetLoop {
     failing: bool,
 }
 
-/// Ends when the receiver is to stop.
-type Stopped<'a> = Pin<&'a mut (dyn Future<Output = ()> + Send)>;
-
 enum Wake {
+    Tick,
     Orders,
     Stop,
 }
 
 impl TargetLoop {
-    pub(super) fn new(current: Orders, stop: Stop) -> Self {
+    pub(super) fn new(mut orders: watch::Receiver<Orders>, stop: Stop) -> Self {
+        let current = orders.borrow_and_update().clone();
         let identity = current.runtime.identity(&current.target);
         let request = request(&current);
         Self {
+            orders,
             current,
             identity,
             state: TargetState::default(),
@@ -71,71 +70,52 @@ impl TargetLoop {
     }
 
     /// Scrapes, the first time at `next`, until the target is gone or the receiver stops.
-    pub(super) async fn run(
-        mut self,
-        mut orders: watch::Receiver<Orders>,
-        mut next: Instant,
-        scrape_on_shutdown: bool,
-    ) {
-        // What is waited for all the time stays registered: to leave the list of those who wait and to enter it again touches
-        // what belongs to other targets, which is in no cache.
-        let mut stop = self.stop.clone();
-        let mut stopped = pin!(stop.requested());
-        let mut timer = pin!(sleep_until(next));
+    pub(super) async fn run(mut self, mut next: Instant, scrape_on_shutdown: bool) {
         loop {
-            let wake = {
-                let mut changed = pin!(orders.changed());
-                loop {
-                    tokio::select! {
-                        biased;
-                        () = &mut timer => {}
-                        () = &mut stopped => break Wake::Stop,
-                        changed = &mut changed => break if changed.is_ok() { Wake::Orders } else { Wake::Stop },
-                    }
-                    if !self.scrape(Some(stopped.as_mut())).await {
-                        break Wake::Stop;
-                    }
-                    next = self.after(next);
-                    timer.as_mut().reset(next);
-                }
+            let wake = tokio::select! {
+                biased;
+                () = self.stop.requested() => Wake::Stop,
+                changed = self.orders.changed() => match changed {
+                    Ok(()) => Wake::Orders,
+                    Err(_) => Wake::Stop,
+                },
+                () = tokio::time::sleep_until(next) => Wake::Tick,
             };
             match wake {
                 Wake::Stop => {
                     // No staleness markers: after a restart the series go on.
                     if scrape_on_shutdown && self.state.was_scraped() {
-                        self.scrape(None).await;
+                        self.scrape(false).await;
                     }
                     return;
                 }
                 Wake::Orders => {
                     let interval = self.current.target.interval;
-                    self.take_orders(orders.borrow_and_update().clone());
+                    self.take_orders();
                     if self.current.removed {
                         return self.end(next).await;
                     }
                     if self.current.target.interval != interval {
                         next = next.min(Instant::now() + self.current.target.interval);
-                        timer.as_mut().reset(next);
                         self.grid = Grid::default();
+                    }
+                }
+                Wake::Tick => {
+                    self.scrape(true).await;
+                    let interval = self.current.target.interval;
+                    next += interval;
+                    let now = Instant::now();
+                    while next <= now {
+                        next += interval;
+                        self.current.runtime.shared.metrics.missed_ticks.inc();
                     }
                 }
             }
         }
     }
 
-    /// When the next scrape is due after that of `last`. Those that it is too late for are counted.
-    fn after(&self, last: Instant) -> Instant {
-        let interval = self.current.target.interval;
-        let mut next = last + interval;
-        let now = Instant::now();
-        while next <= now {
-            next += interval;
-            self.current.runtime.shared.metrics.missed_ticks.inc();
-        }
-        next
-    }
-
-    fn take_orders(&mut self, new: Orders) {
+    fn take_orders(&mut self) {
+        let new = self.orders.borrow_and_update().clone();
         let same_shape =
             Arc::ptr_eq(&new.runtime, &self.current.runtime) || new.runtime.shapes_samples_like(&self.current.runtime);
         let same_target = *new.target == *self.current.target;
@@ -147,22 +127,16 @@ impl TargetLoop {
         }
     }
 
-    /// Makes one scrape and passes on what it gives. If `stopped` comes before there is an answer, it waits no longer and
-    /// returns `false`.
-    async fn scrape(&mut self, stopped: Option<Stopped<'_>>) -> bool {
+    /// Makes one scrape and passes on what it gives. With `abandon`, a stop ends the wait for the answer.
+    async fn scrape(&mut self, abandon: bool) {
         let started = Instant::now();
         let now_ms = self.date();
         let runtime = Arc::clone(&self.current.runtime);
-        let abandoned = async {
-            match stopped {
-                Some(stopped) => stopped.await,
-                None => pending().await,
-            }
-        };
+        let mut stop = self.stop.clone();
         let fetched = tokio::select! {
             biased;
+            () = stop.requested(), if abandon => return,
             fetched = self.fetch() => fetched,
-            () = abandoned => return false,
         };
         let at = |duration: Duration| Circumstances {
             now_ms,
@@ -190,7 +164,6 @@ impl TargetLoop {
         runtime.shared.metrics.duration.observe(started.elapsed().as_secs_f64());
         self.note(error.as_ref());
         self.send(batch).await;
-        true
     }
 
     async fn fetch(&self) -> Result<fetch::Fetched, FetchError> {
@@ -270,7 +243,7 @@ impl TargetLoop {
         let interval = self.current.target.interval;
         tokio::select! {
             () = self.stop.requested() => return,
-            () = sleep_until(next) => {}
+            () = tokio::time::sleep_until(next) => {}
         }
         let time_ms = self.date();
         tokio::select! {
