@@ -15,4 +15,4 @@ mod tables;
 mod tests;
 
 pub(super) use body::{Body, Message};
-pub(super) use tables::{Start, SymbolTables};
+pub(super) use tables::{Group, Start, SymbolTables};

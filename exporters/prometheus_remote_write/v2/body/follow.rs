@@ -1,0 +1,122 @@
+//! Writing a series that differs in some of its references from the one before in its table.
+//!
+//! This is what goes on nearly all the time: pages bring the same series in the same order, and which references of each differ
+//! from those of the one before is known of the table. Nothing else is looked up.
+
+use super::super::super::sample::Timestamp;
+use super::super::tables::{Group, RefEntry, SymbolTables};
+use super::Body;
+use super::last::{End, Head, Spot};
+
+/// More references that change are as well spelled out.
+const MOST: usize = 8;
+
+/// A reference that changes.
+#[derive(Clone, Copy, Debug, Default)]
+struct Patch {
+    spot: Spot,
+    /// The first is the lowest.
+    bytes: u64,
+}
+
+impl Body {
+    /// Writes the series at `index` of the table if it follows one of that table and origin, and has references of the same
+    /// lengths; says whether.
+    #[inline]
+    pub(super) fn follow(
+        &mut self,
+        tables: &SymbolTables,
+        group: &Group,
+        (index, entry): (u32, &RefEntry),
+        bits: u64,
+        time: &Timestamp,
+    ) -> bool {
+        let table = &*group.table;
+        if !self.last.is_of(table.number, group.origin.number) {
+            return false;
+        }
+        let Some(mut changed) = table.changed(self.last.index, (index, entry)) else { return false };
+        let ids = table.ids(entry);
+        let mut patches = [Patch::default(); MOST];
+        let mut count = 0;
+        while changed != 0 {
+            let at = changed.trailing_zeros() as usize;
+            changed &= changed - 1;
+            let (Some(id), Some(spot), Some(patch)) = (ids.get(at), self.last.spots.get(at), patches.get_mut(count))
+            else {
+                return false;
+            };
+            let (bytes, len) = varint(self.numbers.of(&tables.interned, *id));
+            if len != spot.len {
+                return false;
+            }
+            *patch = Patch { spot: *spot, bytes };
+            count += 1;
+        }
+        let patches = patches.get(..count).unwrap_or(&[]);
+        let head = Head::new(
+            self.last.head.references as usize,
+            time.stamp().len() + self.start.bytes().len(),
+            self.about.bytes().len(),
+        );
+        let place = self.place(table.number, index);
+        let known = self.known(place, (table.number, index), &head);
+        for patch in patches {
+            self.last.patch(patch.spot, patch.bytes);
+        }
+        let end = End { bits, time, start: &self.start, about: &self.about, known };
+        let mut out = self.series.elements();
+        let at = out.position();
+        let mut done = 0;
+        match known {
+            Some(known) if out.continues(known as usize) => {
+                // The metadata was copied just now from where this series stands behind it. It goes on with what no origin
+                // changes.
+                done = self.last.lead(table.lead(entry));
+                out.copy(known as usize, head.len() + done);
+            }
+            _ => self.last.put_head(&mut out, &head),
+        }
+        self.last.put_patched(&mut out, patches.iter().map(|patch| patch.spot), done);
+        self.last.put_end(&mut out, &head, &end);
+        drop(out);
+        self.last.set((table.number, index, group.origin.number), at, head, &end);
+        self.note(place, (table.number, index), at, &head);
+        true
+    }
+}
+
+/// A number as it is written, the first byte being the lowest, and how many bytes that is.
+#[inline]
+fn varint(number: u32) -> (u64, u8) {
+    let mut rest = u64::from(number);
+    match rest {
+        0..0x80 => (rest, 1),
+        0x80..0x4000 => (rest & 0x7f | 0x80 | (rest >> 7) << 8, 2),
+        _ => {
+            let (mut bytes, mut len) = (0, 0);
+            while rest >= 0x80 {
+                bytes |= (rest & 0x7f | 0x80) << (8 * len);
+                rest >>= 7;
+                len += 1;
+            }
+            (bytes | rest << (8 * len), len + 1)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use prometheus::remote_write::wire::encode::put_varint;
+
+    #[test]
+    fn numbers_are_written_as_elsewhere() {
+        for number in [0, 1, 0x7f, 0x80, 0x3fff, 0x4000, 0x1f_ffff, 0x20_0000, 0x0fff_ffff, u32::MAX] {
+            let mut expected = Vec::new();
+            put_varint(&mut expected, number.into());
+            let (bytes, len) = varint(number);
+            assert_eq!(bytes.to_le_bytes()[..usize::from(len)], expected);
+        }
+    }
+}

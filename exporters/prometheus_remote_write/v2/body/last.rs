@@ -1,0 +1,290 @@
+//! The series written last, which the next one repeats for the most part.
+
+use super::super::super::sample::Timestamp;
+use super::super::pieces::{About, StartField, common_prefix, common_suffix, zero_bytes};
+use super::super::tables::RefMetadata;
+use super::SHORTEST;
+use prometheus::remote_write::snappy::{Elements, SHORT};
+use prometheus::remote_write::wire::encode::varint_len;
+
+/// Tag, length and tag in front of a value.
+const TAG: usize = 3;
+
+/// Bytes of a value.
+const VALUE: usize = 8;
+
+/// Zero bytes that are worth a reference of their own.
+const MANY_ZEROS: usize = 4;
+
+/// References are followed by as many bytes more, so that some of them are read at once.
+const PADDING: [u8; SHORT + 1] = [0; SHORT + 1];
+
+/// Where a series stands in a request.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Seen {
+    pub(super) request: u32,
+    pub(super) table: u32,
+    pub(super) index: u32,
+    pub(super) at: u32,
+    /// How long it is, and how long its references are.
+    pub(super) message: u32,
+    pub(super) references: u32,
+}
+
+/// Where among the references one is.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Spot {
+    pub(super) at: u16,
+    pub(super) len: u8,
+}
+
+/// What stands in front of the references: tag and length of the series, tag and length of them.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Head {
+    /// The first byte is the lowest.
+    bytes: u128,
+    len: u8,
+    /// Bytes of a sample.
+    sample: u8,
+    /// Bytes of the series, and of its references.
+    pub(super) message: u32,
+    pub(super) references: u32,
+}
+
+/// A series in the block.
+#[derive(Debug, Default)]
+pub(super) struct Last {
+    written: bool,
+    /// Numbers of table and origin, and its place in the table.
+    pub(super) table: u32,
+    pub(super) origin: u32,
+    pub(super) index: u32,
+    at: u32,
+    pub(super) head: Head,
+    /// Its references and [`PADDING`], and where its own are.
+    references: Vec<u8>,
+    pub(super) spots: Vec<Spot>,
+    bits: u64,
+    millis: i64,
+    start_ms: i64,
+    metadata: Option<RefMetadata>,
+    /// A value that begins with zero bytes, as whole numbers do in wire order: where it is, and how many they are.
+    round: (u32, u8),
+}
+
+/// What follows the references of a series.
+#[derive(Clone, Copy)]
+pub(super) struct End<'a> {
+    pub(super) bits: u64,
+    pub(super) time: &'a Timestamp,
+    pub(super) start: &'a StartField,
+    pub(super) about: &'a About,
+    /// Where the same series stands, if that is known.
+    pub(super) known: Option<u32>,
+}
+
+impl Head {
+    /// That of a series with so many bytes of references, times and metadata.
+    #[inline]
+    pub(super) fn new(references: usize, times: usize, about: usize) -> Self {
+        let sample = 1 + VALUE + times;
+        let field = |len: usize| 1 + varint_len(len as u64) + len;
+        let message = field(references) + field(sample) + about;
+        let (mut bytes, mut at) = (0u128, 0u32);
+        for (tag, mut rest) in [(0x2a_u8, message), (0x0a, references)] {
+            bytes |= u128::from(tag) << (8 * at);
+            at += 1;
+            while rest >= 0x80 {
+                bytes |= u128::from((rest & 0x7f) as u8 | 0x80) << (8 * at);
+                rest >>= 7;
+                at += 1;
+            }
+            bytes |= u128::from(rest as u8) << (8 * at);
+            at += 1;
+        }
+        Self { bytes, len: at as u8, sample: sample as u8, message: message as u32, references: references as u32 }
+    }
+
+    #[inline]
+    pub(super) fn len(&self) -> usize {
+        usize::from(self.len)
+    }
+
+    #[inline]
+    pub(super) fn put(&self, out: &mut Elements<'_>) {
+        out.short_literal(self.bytes, self.len());
+    }
+
+    /// Whether both are the same bytes.
+    #[inline]
+    pub(super) fn is(&self, other: &Self) -> bool {
+        (self.message, self.references) == (other.message, other.references)
+    }
+
+    /// Where the value stands behind it.
+    #[inline]
+    fn value_at(&self) -> usize {
+        self.len() + self.references as usize + TAG
+    }
+
+    /// Tag and length of a sample, and the tag of its value: the first byte is the lowest.
+    #[inline]
+    fn tag(&self) -> u128 {
+        0x09_00_12 | u128::from(self.sample) << 8
+    }
+
+    /// Bytes of the times of the sample.
+    #[inline]
+    fn times(&self) -> usize {
+        usize::from(self.sample) - 1 - VALUE
+    }
+}
+
+impl Last {
+    /// Forgets it.
+    pub(super) fn clear(&mut self) {
+        (self.written, self.round) = (false, (0, 0));
+    }
+
+    /// Whether it is a series of this table at this origin.
+    #[inline]
+    pub(super) fn is_of(&self, table: u32, origin: u32) -> bool {
+        self.written && (self.table, self.origin) == (table, origin)
+    }
+
+    /// How many bytes of references are before those of the origin, which stand behind the first `labels` labels.
+    #[inline]
+    pub(super) fn lead(&self, labels: usize) -> usize {
+        let Some(last) = (2 * labels).checked_sub(1) else { return 0 };
+        self.spots.get(last).map_or(0, |spot| usize::from(spot.at) + usize::from(spot.len))
+    }
+
+    /// Writes a head, by reference if it is the same.
+    #[inline]
+    pub(super) fn put_head(&self, out: &mut Elements<'_>, head: &Head) {
+        if self.written && self.head.is(head) {
+            out.copy(self.at as usize, head.len());
+        } else {
+            head.put(out);
+        }
+    }
+
+    /// Changes the reference at `spot` to one of as many bytes, of which the first is the lowest.
+    #[inline]
+    pub(super) fn patch(&mut self, spot: Spot, bytes: u64) {
+        let place = self.references.iter_mut().skip(usize::from(spot.at)).take(usize::from(spot.len));
+        for (place, byte) in place.zip(bytes.to_le_bytes()) {
+            *place = byte;
+        }
+    }
+
+    /// Writes references which are these but for those in `patched`, which were changed already, in their order; what is
+    /// before `done` was written.
+    #[inline(always)]
+    pub(super) fn put_patched(&self, out: &mut Elements<'_>, patched: impl Iterator<Item = Spot>, mut done: usize) {
+        let at = self.at as usize + self.head.len();
+        let first = done;
+        let mut patched = patched.skip_while(|spot| usize::from(spot.at) < first).peekable();
+        let end_of = |spot: Spot| usize::from(spot.at) + usize::from(spot.len);
+        while let Some(spot) = patched.next() {
+            let (mut start, mut end) = (usize::from(spot.at), end_of(spot));
+            while let Some(next) = patched.next_if(|next| usize::from(next.at) < end + SHORTEST) {
+                end = end_of(next);
+            }
+            if start - done < SHORTEST && !out.continues(at + done) {
+                start = done;
+            } else {
+                out.copy(at + done, start - done);
+            }
+            match self.references.get(start..).and_then(|bytes| bytes.first_chunk::<{ SHORT + 1 }>()) {
+                Some(bytes) if end - start <= SHORT => out.short_literal(u128::from_le_bytes(*bytes), end - start),
+                _ => out.literal(self.references.get(start..end).unwrap_or(&[])),
+            }
+            done = end;
+        }
+        out.copy(at + done, self.head.references as usize - done);
+    }
+
+    /// Writes any references; what is before `done` was written.
+    pub(super) fn put_references(&self, out: &mut Elements<'_>, references: &[u8], done: usize) {
+        let at = self.at as usize + self.head.len();
+        let before = if self.written { self.head.references as usize } else { 0 };
+        let before = self.references.get(..before).unwrap_or(&[]);
+        let mut prefix = common_prefix(references, before);
+        if prefix < done || (prefix < done + SHORTEST && !out.continues(at + done)) {
+            prefix = done;
+        }
+        // The tag behind them is repeated as well.
+        let suffix = common_suffix(references, before).min(references.len() - prefix);
+        out.copy(at + done, prefix - done);
+        out.literal(references.get(prefix..references.len() - suffix).unwrap_or(&[]));
+        out.copy(at + before.len() - suffix, suffix);
+    }
+
+    /// Writes the sample and the metadata.
+    #[inline(always)]
+    pub(super) fn put_end(&self, out: &mut Elements<'_>, head: &Head, end: &End<'_>) {
+        let before = self.at as usize + self.head.value_at();
+        let value = u128::from(end.bits);
+        let zeros = zero_bytes(end.bits);
+        let same_tag = self.written && self.head.sample == head.sample;
+        let shared = if same_tag { zeros.min(zero_bytes(self.bits)) } else { 0 };
+        let round = zeros.min(usize::from(self.round.1));
+        if same_tag && self.bits == end.bits {
+            out.copy(before - TAG, TAG + VALUE);
+        } else if round >= shared + MANY_ZEROS {
+            if same_tag && out.continues(before - TAG) {
+                out.copy(before - TAG, TAG);
+            } else {
+                out.short_literal(head.tag(), TAG);
+            }
+            out.copy(self.round.0 as usize, round);
+            out.short_literal(value >> (8 * round), VALUE - round);
+        } else if same_tag && (shared > 0 || out.continues(before - TAG)) {
+            out.copy(before - TAG, TAG + shared);
+            out.short_literal(value >> (8 * shared), VALUE - shared);
+        } else {
+            out.short_literal(value << (8 * TAG) | head.tag(), TAG + VALUE);
+        }
+        self.put_times_and_metadata(out, head, end, before + VALUE);
+    }
+
+    /// What follows a value; `before` is where that stands in the last series.
+    #[inline(always)]
+    fn put_times_and_metadata(&self, out: &mut Elements<'_>, head: &Head, end: &End<'_>, before: usize) {
+        if self.written && (self.millis, self.start_ms) == (end.time.millis, end.start.millis) {
+            out.copy(before, head.times());
+        } else {
+            out.literal(end.time.stamp());
+            out.literal(end.start.bytes());
+        }
+        let about = end.about.bytes();
+        if self.written && self.metadata == end.about.of {
+            out.copy(before + self.head.times(), about.len());
+        } else if let Some(known) = end.known {
+            out.copy(known as usize + head.value_at() + VALUE + head.times(), about.len());
+        } else {
+            out.literal(about);
+        }
+    }
+
+    /// Takes note of the series that was written at `at`; its references are those that there are.
+    #[inline(always)]
+    pub(super) fn set(&mut self, (table, index, origin): (u32, u32, u32), at: usize, head: Head, end: &End<'_>) {
+        let zeros = zero_bytes(end.bits);
+        if zeros >= MANY_ZEROS {
+            self.round = ((at + head.value_at()) as u32, zeros as u8);
+        }
+        (self.table, self.index, self.origin) = (table, index, origin);
+        (self.written, self.at, self.head) = (true, at as u32, head);
+        (self.bits, self.millis, self.start_ms) = (end.bits, end.time.millis, end.start.millis);
+        self.metadata = end.about.of;
+    }
+
+    /// Takes other references than it has, and leaves what it had for them to be used again.
+    pub(super) fn take(&mut self, (references, spots): &mut (Vec<u8>, Vec<Spot>)) {
+        references.extend_from_slice(&PADDING);
+        std::mem::swap(&mut self.references, references);
+        std::mem::swap(&mut self.spots, spots);
+    }
+}
