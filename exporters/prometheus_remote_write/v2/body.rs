@@ -78,7 +78,6 @@ impl Body {
         time: &Timestamp,
         start_ms: i64,
     ) {
-        self.enter(tables, group);
         let Some(entry) = group.table.entries.get(index as usize) else { return };
         self.start.set(start_ms);
         self.put(tables, group, (index, entry), value, time);
@@ -95,8 +94,9 @@ impl Body {
         (time, start): (&Timestamp, &mut Start),
         (raw_bytes, packed_bytes): (usize, usize),
     ) -> usize {
-        self.enter(tables, group);
         let mut written = 0;
+        let mut symbols =
+            (self.numbers.count(), self.numbers.writer.raw_len(), self.numbers.writer.compressed_len_bound());
         for point in points {
             let value = match &point.value {
                 Value::Float(value) => *value,
@@ -110,18 +110,16 @@ impl Body {
             self.start.set(group.start_ms(start, point, time));
             self.put(tables, group, (point.series, entry), sent_value(value), time);
             written += 1;
-            if self.raw_len() >= raw_bytes || self.compressed_len_bound() >= packed_bytes {
+            if symbols.0 != self.numbers.count() {
+                let writer = &self.numbers.writer;
+                symbols = (self.numbers.count(), writer.raw_len(), writer.compressed_len_bound());
+            }
+            let (raw, packed) = (self.series.raw_len(), self.series.compressed_len_bound());
+            if raw + symbols.1 >= raw_bytes || packed + symbols.2 >= packed_bytes {
                 break;
             }
         }
         written
-    }
-
-    #[inline]
-    fn enter(&mut self, tables: &SymbolTables, group: &Group) {
-        if self.origin.number != group.origin.number {
-            self.origin.enter(&mut self.numbers, &tables.interned, &group.origin);
-        }
     }
 
     #[inline(always)]
@@ -133,29 +131,27 @@ impl Body {
         value: f64,
         time: &Timestamp,
     ) {
+        // Nothing is numbered for what is not written: a request without series is not finished when the strings are forgotten.
+        if self.origin.number != group.origin.number {
+            self.origin.enter(&mut self.numbers, &tables.interned, &group.origin);
+        }
         self.about.set(&mut self.numbers, &tables.interned, entry.metadata);
         if !self.follow(tables, group, (index, entry), value.to_bits(), time) {
             self.spell(tables, group, (index, entry), value.to_bits(), time);
         }
     }
 
-    /// Where it is noted where a series stands in this request.
-    #[inline]
-    fn place(&mut self, table: u32, index: u32) -> usize {
+    /// Where to note where a series stands, and where it stands in this request already with as many bytes of everything.
+    fn find(&mut self, (table, index): (u32, u32), head: &Head) -> (usize, Option<u32>) {
         if self.seen.is_empty() {
             // No request has this number yet.
             self.seen = vec![Seen { request: self.request.wrapping_sub(1), ..Seen::default() }; SEEN];
         }
-        (table.wrapping_mul(0x9e37_79b1).wrapping_add(index) as usize) % SEEN
-    }
-
-    /// Where the same series stands in this request already, with as many bytes of everything.
-    #[inline]
-    fn known(&self, place: usize, (table, index): (u32, u32), head: &Head) -> Option<u32> {
-        let seen = self.seen.get(place)?;
+        let place = (table.wrapping_mul(0x9e37_79b1).wrapping_add(index) as usize) % SEEN;
+        let Some(seen) = self.seen.get(place) else { return (place, None) };
         let known = (seen.request, seen.table, seen.index) == (self.request, table, index);
         let fits = (seen.message, seen.references) == (head.message, head.references);
-        (known && fits).then_some(seen.at)
+        (place, (known && fits).then_some(seen.at))
     }
 
     #[inline]
@@ -177,12 +173,11 @@ impl Body {
         time: &Timestamp,
     ) {
         let lead = self.encode(tables, group, entry);
-        let references = self.scratch.0.as_slice();
+        let references = self.scratch.0.len();
         let times = time.stamp().len() + self.start.bytes().len();
-        let head = Head::new(references.len(), times, self.about.bytes().len());
+        let head = Head::new(references, times, self.about.bytes().len());
         let number = group.table.number;
-        let place = self.place(number, index);
-        let known = self.known(place, (number, index), &head);
+        let (place, known) = self.find((number, index), &head);
         let references = self.scratch.0.as_slice();
         let end = End { bits, time, start: &self.start, about: &self.about, known };
         let mut out = self.series.elements();

@@ -81,6 +81,12 @@ impl Numbers {
         number
     }
 
+    /// How many strings have numbers.
+    #[inline]
+    pub(super) fn count(&self) -> u32 {
+        self.count
+    }
+
     /// The number of any string.
     pub(super) fn of_text(&mut self, interned: &Symbols, text: &[u8]) -> u32 {
         if let Some(id) = interned.find(text) {

@@ -6,18 +6,10 @@
 use super::super::super::sample::Timestamp;
 use super::super::tables::{Group, RefEntry, SymbolTables};
 use super::Body;
-use super::last::{End, Head, Spot};
+use super::last::{End, Patch};
 
 /// More references that change are as well spelled out.
 const MOST: usize = 8;
-
-/// A reference that changes.
-#[derive(Clone, Copy, Debug, Default)]
-struct Patch {
-    spot: Spot,
-    /// The first is the lowest.
-    bytes: u64,
-}
 
 impl Body {
     /// Writes the series at `index` of the table if it follows one of that table and origin, and has references of the same
@@ -50,20 +42,14 @@ impl Body {
             if len != spot.len {
                 return false;
             }
-            *patch = Patch { spot: *spot, bytes };
+            *patch = Patch { at: spot.at, len, bytes };
             count += 1;
         }
         let patches = patches.get(..count).unwrap_or(&[]);
-        let head = Head::new(
-            self.last.head.references as usize,
-            time.stamp().len() + self.start.bytes().len(),
-            self.about.bytes().len(),
-        );
-        let place = self.place(table.number, index);
-        let known = self.known(place, (table.number, index), &head);
-        for patch in patches {
-            self.last.patch(patch.spot, patch.bytes);
-        }
+        let times = time.stamp().len() + self.start.bytes().len();
+        let head = self.last.head.of(times, self.about.bytes().len());
+        let is_noted = self.last.is_noted_before(self.about.of);
+        let (place, known) = if is_noted { self.find((table.number, index), &head) } else { (0, None) };
         let end = End { bits, time, start: &self.start, about: &self.about, known };
         let mut out = self.series.elements();
         let at = out.position();
@@ -77,31 +63,33 @@ impl Body {
             }
             _ => self.last.put_head(&mut out, &head),
         }
-        self.last.put_patched(&mut out, patches.iter().map(|patch| patch.spot), done);
+        self.last.put_patched(&mut out, patches, done);
         self.last.put_end(&mut out, &head, &end);
         drop(out);
         self.last.set((table.number, index, group.origin.number), at, head, &end);
-        self.note(place, (table.number, index), at, &head);
+        if is_noted {
+            self.note(place, (table.number, index), at, &head);
+        }
         true
     }
 }
 
-/// A number as it is written, the first byte being the lowest, and how many bytes that is.
+/// A number as it is written, the first byte being the lowest, and how many bytes that is; 0 if they are more than four.
 #[inline]
-fn varint(number: u32) -> (u64, u8) {
-    let mut rest = u64::from(number);
-    match rest {
-        0..0x80 => (rest, 1),
-        0x80..0x4000 => (rest & 0x7f | 0x80 | (rest >> 7) << 8, 2),
-        _ => {
-            let (mut bytes, mut len) = (0, 0);
+fn varint(number: u32) -> (u32, u8) {
+    match number {
+        0..0x80 => (number, 1),
+        0x80..0x4000 => (number & 0x7f | 0x80 | number >> 7 << 8, 2),
+        0x4000..0x1000_0000 => {
+            let (mut bytes, mut len, mut rest) = (0, 0, number);
             while rest >= 0x80 {
                 bytes |= (rest & 0x7f | 0x80) << (8 * len);
                 rest >>= 7;
                 len += 1;
             }
-            (bytes | rest << (8 * len), len + 1)
+            (bytes | rest << (8 * len), len as u8 + 1)
         }
+        _ => (0, 0),
     }
 }
 
@@ -112,11 +100,12 @@ mod tests {
 
     #[test]
     fn numbers_are_written_as_elsewhere() {
-        for number in [0, 1, 0x7f, 0x80, 0x3fff, 0x4000, 0x1f_ffff, 0x20_0000, 0x0fff_ffff, u32::MAX] {
+        for number in [0, 1, 0x7f, 0x80, 0x3fff, 0x4000, 0x1f_ffff, 0x20_0000, 0x0fff_ffff] {
             let mut expected = Vec::new();
             put_varint(&mut expected, number.into());
             let (bytes, len) = varint(number);
             assert_eq!(bytes.to_le_bytes()[..usize::from(len)], expected);
         }
+        assert_eq!(varint(u32::MAX), (0, 0));
     }
 }

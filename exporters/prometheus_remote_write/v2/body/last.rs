@@ -13,6 +13,9 @@ const TAG: usize = 3;
 /// Bytes of a value.
 const VALUE: usize = 8;
 
+/// Bytes of a sample without its times.
+const SAMPLE: usize = 1 + VALUE;
+
 /// Zero bytes that are worth a reference of their own.
 const MANY_ZEROS: usize = 4;
 
@@ -38,14 +41,25 @@ pub(super) struct Spot {
     pub(super) len: u8,
 }
 
+/// A reference that differs from the one that the last series has there.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Patch {
+    /// Where it is, and how long it is, up to four bytes.
+    pub(super) at: u16,
+    pub(super) len: u8,
+    /// The first is the lowest.
+    pub(super) bytes: u32,
+}
+
 /// What stands in front of the references: tag and length of the series, tag and length of them.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Head {
     /// The first byte is the lowest.
     bytes: u128,
     len: u8,
-    /// Bytes of a sample.
+    /// Bytes of a sample, and of the metadata.
     sample: u8,
+    about: u8,
     /// Bytes of the series, and of its references.
     pub(super) message: u32,
     pub(super) references: u32,
@@ -68,6 +82,8 @@ pub(super) struct Last {
     millis: i64,
     start_ms: i64,
     metadata: Option<RefMetadata>,
+    /// Whether the one before it has other metadata.
+    begins: bool,
     /// A value that begins with zero bytes, as whole numbers do in wire order: where it is, and how many they are.
     round: (u32, u8),
 }
@@ -85,9 +101,9 @@ pub(super) struct End<'a> {
 
 impl Head {
     /// That of a series with so many bytes of references, times and metadata.
-    #[inline]
+    #[inline(never)]
     pub(super) fn new(references: usize, times: usize, about: usize) -> Self {
-        let sample = 1 + VALUE + times;
+        let sample = SAMPLE + times;
         let field = |len: usize| 1 + varint_len(len as u64) + len;
         let message = field(references) + field(sample) + about;
         let (mut bytes, mut at) = (0u128, 0u32);
@@ -102,7 +118,17 @@ impl Head {
             bytes |= u128::from(rest as u8) << (8 * at);
             at += 1;
         }
-        Self { bytes, len: at as u8, sample: sample as u8, message: message as u32, references: references as u32 }
+        let (message, references) = (message as u32, references as u32);
+        Self { bytes, len: at as u8, sample: sample as u8, about: about as u8, message, references }
+    }
+
+    /// The same for a series with as many bytes of references.
+    #[inline(always)]
+    pub(super) fn of(&self, times: usize, about: usize) -> Self {
+        if (usize::from(self.sample), usize::from(self.about)) == (SAMPLE + times, about) {
+            return *self;
+        }
+        Self::new(self.references as usize, times, about)
     }
 
     #[inline]
@@ -136,7 +162,7 @@ impl Head {
     /// Bytes of the times of the sample.
     #[inline]
     fn times(&self) -> usize {
-        usize::from(self.sample) - 1 - VALUE
+        usize::from(self.sample) - SAMPLE
     }
 }
 
@@ -144,6 +170,8 @@ impl Last {
     /// Forgets it.
     pub(super) fn clear(&mut self) {
         (self.written, self.round) = (false, (0, 0));
+        // Of no metadata nothing is repeated.
+        self.metadata = None;
     }
 
     /// Whether it is a series of this table at this origin.
@@ -169,40 +197,64 @@ impl Last {
         }
     }
 
-    /// Changes the reference at `spot` to one of as many bytes, of which the first is the lowest.
-    #[inline]
-    pub(super) fn patch(&mut self, spot: Spot, bytes: u64) {
-        let place = self.references.iter_mut().skip(usize::from(spot.at)).take(usize::from(spot.len));
-        for (place, byte) in place.zip(bytes.to_le_bytes()) {
-            *place = byte;
+    /// Whether it is noted where the next series stands. What is repeated from there is metadata, which stays for a family, and
+    /// what follows that.
+    #[inline(always)]
+    pub(super) fn is_noted_before(&self, metadata: Option<RefMetadata>) -> bool {
+        self.begins || self.metadata != metadata || !self.written
+    }
+
+    /// Takes `patches`, which are in their order, and writes the references that there are then; what is before `done` was
+    /// written.
+    #[inline(always)]
+    pub(super) fn put_patched(&mut self, out: &mut Elements<'_>, patches: &[Patch], mut done: usize) {
+        let at = self.at as usize + self.head.len();
+        let (mut start, mut end) = (0, 0);
+        for patch in patches {
+            let patched = usize::from(patch.at);
+            self.patch(patch);
+            if patched < done {
+                continue;
+            }
+            if end > 0 && patched >= end + SHORTEST {
+                self.put_run(out, at, done, (start, end));
+                (done, end) = (end, 0);
+            }
+            if end == 0 {
+                start = patched;
+            }
+            end = patched + usize::from(patch.len);
+        }
+        if end > 0 {
+            self.put_run(out, at, done, (start, end));
+            done = end;
+        }
+        out.copy(at + done, (self.head.references as usize).saturating_sub(done));
+    }
+
+    /// Changes a reference. Behind all of them is [`PADDING`].
+    #[inline(always)]
+    fn patch(&mut self, patch: &Patch) {
+        let at = usize::from(patch.at);
+        if let Some(place) = self.references.get_mut(at..at + 4).and_then(<[u8]>::first_chunk_mut::<4>) {
+            let kept = u64::MAX << (8 * patch.len);
+            let bytes = u64::from(u32::from_le_bytes(*place)) & kept | u64::from(patch.bytes);
+            *place = (bytes as u32).to_le_bytes();
         }
     }
 
-    /// Writes references which are these but for those in `patched`, which were changed already, in their order; what is
-    /// before `done` was written.
+    /// Writes the references from `done` on, which are as they stand behind `at`, and those in the run as new bytes.
     #[inline(always)]
-    pub(super) fn put_patched(&self, out: &mut Elements<'_>, patched: impl Iterator<Item = Spot>, mut done: usize) {
-        let at = self.at as usize + self.head.len();
-        let first = done;
-        let mut patched = patched.skip_while(|spot| usize::from(spot.at) < first).peekable();
-        let end_of = |spot: Spot| usize::from(spot.at) + usize::from(spot.len);
-        while let Some(spot) = patched.next() {
-            let (mut start, mut end) = (usize::from(spot.at), end_of(spot));
-            while let Some(next) = patched.next_if(|next| usize::from(next.at) < end + SHORTEST) {
-                end = end_of(next);
-            }
-            if start - done < SHORTEST && !out.continues(at + done) {
-                start = done;
-            } else {
-                out.copy(at + done, start - done);
-            }
-            match self.references.get(start..).and_then(|bytes| bytes.first_chunk::<{ SHORT + 1 }>()) {
-                Some(bytes) if end - start <= SHORT => out.short_literal(u128::from_le_bytes(*bytes), end - start),
-                _ => out.literal(self.references.get(start..end).unwrap_or(&[])),
-            }
-            done = end;
+    fn put_run(&self, out: &mut Elements<'_>, at: usize, done: usize, (mut start, end): (usize, usize)) {
+        if start - done < SHORTEST && !out.continues(at + done) {
+            start = done;
+        } else {
+            out.copy(at + done, start - done);
         }
-        out.copy(at + done, self.head.references as usize - done);
+        match self.references.get(start..).and_then(|bytes| bytes.first_chunk::<{ SHORT + 1 }>()) {
+            Some(bytes) if end - start <= SHORT => out.short_literal(u128::from_le_bytes(*bytes), end - start),
+            _ => out.literal(self.references.get(start..end).unwrap_or(&[])),
+        }
     }
 
     /// Writes any references; what is before `done` was written.
@@ -278,6 +330,7 @@ impl Last {
         (self.table, self.index, self.origin) = (table, index, origin);
         (self.written, self.at, self.head) = (true, at as u32, head);
         (self.bits, self.millis, self.start_ms) = (end.bits, end.time.millis, end.start.millis);
+        self.begins = self.metadata != end.about.of;
         self.metadata = end.about.of;
     }
 
