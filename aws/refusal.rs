@@ -1,4 +1,4 @@
-//! What a 403 of an AWS service means.
+//! What a refusal of an AWS service means.
 
 /// Why a service refuses who signed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,6 +59,24 @@ impl Refusal {
         }
     }
 
+    /// From an answer whose status is not about who asks. Services differ in the status of the common errors (400 where their protocol is
+    /// JSON), but say them in one form, and this form alone counts: a store repeats labels in what it says of samples, and a label may
+    /// hold any word.
+    #[must_use]
+    pub fn named(body: &[u8]) -> Option<Self> {
+        let text = std::str::from_utf8(body).ok()?.trim();
+        let (name, message) = match text.bytes().next()? {
+            b'{' => of_json(text)?,
+            b'<' => (between(text, "<Code>", "</Code>")?.to_owned(), text.to_owned()),
+            _ => (text.split([':', ' ', '\n']).next()?.to_owned(), text.to_owned()),
+        };
+        let known = Self::of(name.as_bytes()) != Self::Other;
+        let of_token = message.trim().to_ascii_lowercase().starts_with(ABOUT_THE_TOKEN);
+        (known || of_token)
+            .then(|| Self::of(format!("{name} {message}").as_bytes()))
+            .filter(|refusal| *refusal != Self::Other)
+    }
+
     /// Whether other credentials may be accepted where these were not.
     #[must_use]
     pub fn is_of_credentials(self) -> bool {
@@ -93,6 +111,24 @@ impl Refusal {
     }
 }
 
+/// How the message begins that is the same in all services.
+const ABOUT_THE_TOKEN: &str = "the security token included in the request is ";
+
+/// The error's name and its message. The name stands under keys of several protocols, with the namespace of its shape before it and
+/// the address of its description behind it.
+fn of_json(text: &str) -> Option<(String, String)> {
+    let object: serde_json::Map<String, serde_json::Value> = serde_json::from_str(text).ok()?;
+    let text = |keys: &[&str]| keys.iter().find_map(|key| object.get(*key)?.as_str()).unwrap_or_default();
+    let name = text(&["__type", "code", "Code"]);
+    let name = name.rsplit('#').next().unwrap_or(name);
+    let name = name.split(':').next().unwrap_or(name);
+    Some((name.to_owned(), text(&["message", "Message"]).to_owned()))
+}
+
+fn between<'a>(text: &'a str, start: &str, end: &str) -> Option<&'a str> {
+    Some(text.split_once(start)?.1.split_once(end)?.0)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -120,6 +156,39 @@ mod tests {
             ("", Refusal::Other),
         ] {
             assert_eq!(Refusal::of(body.as_bytes()), refusal, "{body}");
+        }
+    }
+
+    #[test]
+    fn errors_that_come_with_other_statuses_are_known_by_their_form_alone() {
+        for (body, refusal) in [
+            (r#"{"__type":"com.amazon.coral.service#ExpiredTokenException","message":"x"}"#, Some(Refusal::Expired)),
+            (r#"{"message":"The security token included in the request is expired"}"#, Some(Refusal::Expired)),
+            (r#"{"Message":"The security token included in the request is invalid."}"#, Some(Refusal::InvalidToken)),
+            (
+                r#"{"code":"InvalidSignatureException:http://internal.amazon.com/","message":"Signature expired: 1 is now earlier"}"#,
+                Some(Refusal::ClockSkew),
+            ),
+            (
+                "<ErrorResponse><Error><Code>ExpiredToken</Code><Message>x</Message></Error></ErrorResponse>",
+                Some(Refusal::Expired),
+            ),
+            ("ExpiredTokenException: The security token included in the request is expired\n", Some(Refusal::Expired)),
+            ("The security token included in the request is expired", Some(Refusal::Expired)),
+            (
+                r#"{"__type":"AccessDeniedException","message":"User: x is not authorized"}"#,
+                Some(Refusal::NotAuthorized),
+            ),
+            // What is said of samples, whatever their labels are.
+            (r#"out of order sample: {error="ExpiredTokenException", token="expired"}"#, None),
+            (r#"{"message":"out of order sample: {error=\"ExpiredTokenException\", token=\"expired\"}"}"#, None),
+            (r#"{"__type":"ValidationException","message":"the token has expired: access denied"}"#, None),
+            (r#"{error="ExpiredTokenException"}: out of order"#, None),
+            ("<html>access denied</html>", None),
+            ("[1]", None),
+            ("", None),
+        ] {
+            assert_eq!(Refusal::named(body.as_bytes()), refusal, "{body}");
         }
     }
 }

@@ -201,10 +201,12 @@ impl ClientAuth for SigV4 {
     }
 
     fn on_response(&self, status: StatusCode, body: &[u8]) -> AuthVerdict {
-        if !matches!(status, StatusCode::FORBIDDEN | StatusCode::UNAUTHORIZED) {
-            return AuthVerdict::Final;
-        }
-        let refusal = Refusal::of(body);
+        let refusal = match status {
+            StatusCode::FORBIDDEN | StatusCode::UNAUTHORIZED => Some(Refusal::of(body)),
+            StatusCode::BAD_REQUEST => Refusal::named(body),
+            _ => None,
+        };
+        let Some(refusal) = refusal else { return AuthVerdict::Final };
         if refusal.is_of_credentials() {
             // The first time it is most likely a rotation that the store knew of before us.
             if self.cache.refused() {

@@ -32,6 +32,11 @@ impl Client {
         Self { address: None, metadata: kept.cloned().collect() }
     }
 
+    /// All keys with their values, one at a time.
+    pub fn pairs(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.metadata.iter().flat_map(|(key, values)| values.iter().map(|value| (&**key, &**value)))
+    }
+
     /// The values of a key, which is in lowercase.
     pub fn metadata(&self, key: &str) -> Option<&[Box<str>]> {
         let at = self.metadata.binary_search_by(|(known, _)| (**known).cmp(key)).ok()?;

@@ -10,7 +10,7 @@ use crate::service::{DRAIN_DEADLINE, Graph, OsSignals, Service, ServiceError, Sl
 use crate::telemetry::{Log, LogError, instance_id, own_metrics, register};
 use net::auth::Authenticators;
 use net::client::{ClientSettings, HttpClient, ProxySettings, Request};
-use pipeline::component::Program;
+use pipeline::component::{ComponentKind, Program};
 use pipeline::config::{ConfigError, ConfigErrors, Span};
 use pipeline::telemetry::Telemetry;
 use std::io::{self, Write};
@@ -103,6 +103,11 @@ impl Resolver {
         })?;
         warnings.extend(config.warnings.iter().cloned());
         let mut graph = Graph::of(&config, self.components);
+        for (slot, vertex) in &mut graph.vertices {
+            if slot.kind() == ComponentKind::Exporter {
+                self.options.gates.complete(vertex.factory.type_name, &mut vertex.config);
+            }
+        }
         if let Some(vertex) = own_metrics(&config.telemetry, PROGRAM, &self.instance) {
             graph.vertices.insert(Slot::OwnMetrics, vertex);
         }

@@ -1,16 +1,17 @@
 //! Where a destination stands, on disk.
 //!
-//! A cursor file has two slots, far enough apart to be in different pages of the disk. They are written in turn, so a
-//! write that is torn leaves the other one. A write is 64 bytes into the page cache, which takes a microsecond, so a
+//! A cursor file has two slots, far enough apart to be in different pages of the disk. What was forced to the disk stays in one of
+//! them while the other is written, as often as it is, until that is forced there too; so writes that are torn or lost leave it. A write is 48 bytes into the page cache, which takes a microsecond, so a
 //! process that is killed sends again only what was under way.
 //!
 //! A slot: generation, segment, offset, record, samples (8 bytes each), checksum (8) seeded with the name.
 
+use crate::disk;
 use crate::index::Position;
 use crate::record::u64_at;
 use std::fmt::Write as _;
-use std::fs::{File, OpenOptions};
-use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
+use std::fs::File;
+use std::io::{self, Read as _, Seek as _, SeekFrom};
 use std::path::Path;
 use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
 
@@ -25,6 +26,10 @@ pub(crate) struct CursorFile {
     file: File,
     name_hash: u64,
     generation: u64,
+    /// Where the slot is that is written.
+    open: u64,
+    /// Whether it was, since it became that.
+    written: bool,
 }
 
 /// What a cursor file said when it was opened.
@@ -41,13 +46,13 @@ pub(crate) enum Stored {
 impl CursorFile {
     pub(crate) fn open(directory: &Path, name: &str) -> io::Result<(Self, Stored)> {
         let path = directory.join(file_name(name));
-        let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path)?;
+        let file = disk::open_or_create(&path)?;
         Self::read(file, xxh3_64(name.as_bytes()))
     }
 
     /// Reads the slots of a file that belongs to a name with this hash.
     fn read(file: File, name_hash: u64) -> io::Result<(Self, Stored)> {
-        let mut this = Self { file, name_hash, generation: 0 };
+        let mut this = Self { file, name_hash, generation: 0, open: 0, written: false };
         let mut stored = if this.file.metadata()?.len() == 0 { Stored::Missing } else { Stored::Damaged };
         for at in [0, APART] {
             let mut slot = [0; SLOT];
@@ -63,6 +68,7 @@ impl CursorFile {
             let generation = u64_at(&slot, 0);
             if generation > this.generation {
                 this.generation = generation;
+                this.open = APART - at;
                 stored = Stored::At(Position {
                     segment: u64_at(&slot, 8),
                     offset: u64_at(&slot, 16),
@@ -84,15 +90,31 @@ impl CursorFile {
         }
         let sum = xxh3_64_with_seed(&slot[..40], self.name_hash);
         slot[40..].copy_from_slice(&sum.to_le_bytes());
-        self.file.seek(SeekFrom::Start(generation % 2 * APART))?;
-        self.file.write_all(&slot)?;
+        self.written = true;
+        self.file.seek(SeekFrom::Start(self.open))?;
+        disk::write_all(&self.file, &slot)?;
         self.generation = generation;
         Ok(())
     }
 
-    /// A second handle to the file, to sync it by.
-    pub(crate) fn handle(&self) -> io::Result<File> {
-        self.file.try_clone()
+    /// A second handle to the file, to sync it by. What is stored from here on leaves what was stored before.
+    pub(crate) fn to_sync(&mut self) -> io::Result<File> {
+        let handle = self.file.try_clone()?;
+        self.turn();
+        Ok(handle)
+    }
+
+    /// Writes both slots, of which nothing is worth keeping, so that later writes find their place on a full disk.
+    pub(crate) fn begin(&mut self, position: Position) -> io::Result<()> {
+        self.store(position)?;
+        self.turn();
+        self.store(position)
+    }
+
+    fn turn(&mut self) {
+        if std::mem::take(&mut self.written) {
+            self.open = APART - self.open;
+        }
     }
 }
 
@@ -165,7 +187,7 @@ pub(crate) fn forget_others(directory: &Path, names: &[String]) -> io::Result<()
         let entry = entry?;
         let Some(name) = entry.file_name().to_str().map(str::to_owned) else { continue };
         if name.starts_with(BEGINNING) && !kept.contains(&name) {
-            std::fs::remove_file(entry.path())?;
+            disk::remove(&entry.path())?;
         }
     }
     Ok(())

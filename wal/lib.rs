@@ -26,6 +26,7 @@
 //! **Order.** One appender at a time; readers see records in the order of appending.
 
 mod cursor;
+mod disk;
 mod index;
 mod lock;
 mod log;

@@ -3,6 +3,7 @@
 mod limits;
 mod sync;
 
+use crate::disk;
 use crate::index::{Backlog, Index, Losses, Position, Segment};
 use crate::lock::DirectoryLock;
 use crate::options::{Options, SyncPolicy};
@@ -11,7 +12,7 @@ use crate::recover::{self, Abandoned, OpenError, Recovered};
 use crate::segment::{self, START, SegmentHeader};
 use parking_lot::Mutex;
 use std::fs::File;
-use std::io::{self, Write as _};
+use std::io;
 use std::sync::Arc;
 use tokio::sync::watch;
 
@@ -252,17 +253,17 @@ impl Inner {
         #[cfg(test)]
         let written = write_within(&active.file, buffer, &mut writer.room);
         #[cfg(not(test))]
-        let written = (&*active.file).write_all(buffer);
+        let written = disk::write_all(&active.file, buffer);
         if buffer.capacity() > KEPT {
             *buffer = Vec::new();
         }
         let synced = written.and_then(|()| match self.options.sync {
-            SyncPolicy::Always => active.file.sync_data(),
+            SyncPolicy::Always => disk::sync(&active.file),
             _ => Ok(()),
         });
         if let Err(error) = synced {
             // What was written of it is no whole record, or not to be believed; readers know where the segment ends.
-            active.file.set_len(active.len).ok();
+            disk::set_len(&active.file, active.len).ok();
             writer.note_unsynced();
             return Err(failed(error));
         }
@@ -322,7 +323,7 @@ impl Inner {
         let file = Arc::new(segment::create(&self.options.directory, header)?);
         writer.directory_changed = true;
         if self.options.sync == SyncPolicy::Always {
-            segment::sync_directory(&self.options.directory)?;
+            disk::sync_directory(&self.options.directory)?;
         }
         let mut index = self.index.lock();
         index.segments.push_back(Segment {
@@ -350,10 +351,10 @@ impl Drop for Inner {
 
 /// Writes what there is room for, as a full disk does.
 #[cfg(test)]
-fn write_within(mut file: &File, bytes: &[u8], room: &mut Option<u64>) -> io::Result<()> {
-    let Some(left) = room else { return file.write_all(bytes) };
+fn write_within(file: &File, bytes: &[u8], room: &mut Option<u64>) -> io::Result<()> {
+    let Some(left) = room else { return disk::write_all(file, bytes) };
     let fits = bytes.len().min(usize::try_from(*left).unwrap_or(usize::MAX));
     *left -= fits as u64;
-    file.write_all(bytes.get(..fits).unwrap_or_default())?;
+    disk::write_all(file, bytes.get(..fits).unwrap_or_default())?;
     if fits < bytes.len() { Err(io::ErrorKind::StorageFull.into()) } else { Ok(()) }
 }

@@ -1,6 +1,7 @@
 //! Opening a log: what is there, where it ends, and who stood where.
 
 use crate::cursor::{self, CursorFile, Stored};
+use crate::disk;
 use crate::index::{Cursor, Index, Losses, Position, Reason, Segment};
 use crate::lock::{DirectoryLock, LockError};
 use crate::options::{Options, SyncPolicy};
@@ -147,8 +148,8 @@ fn abandon(directory: &Path, name: String, at: Position, index: &Index, replaced
 /// machine's power would begin where others stand, and miss what they had already.
 fn settle_on_disk(directory: &Path, index: &mut Index) {
     let cursors = index.cursors.iter_mut().filter(|cursor| cursor.dirty);
-    let synced = cursors.map(|cursor| cursor.file.handle()?.sync_data()).fold(Ok(()), io::Result::and);
-    if let Err(error) = synced.and_then(|()| segment::sync_directory(directory)) {
+    let synced = cursors.map(|cursor| disk::sync(&cursor.file.to_sync()?)).fold(Ok(()), io::Result::and);
+    if let Err(error) = synced.and_then(|()| disk::sync_directory(directory)) {
         tracing::warn!(%error, directory = %directory.display(), "The files of a log cannot be synced to the disk.");
     }
 }
@@ -167,7 +168,7 @@ pub fn create_directory(directory: &Path, permissions: u32) -> io::Result<()> {
     for path in missing {
         // Some filesystems sync no directories, and a relative path may end without a name above it.
         let above = path.parent().filter(|above| !above.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        segment::sync_directory(above).ok();
+        disk::sync_directory(above).ok();
     }
     Ok(())
 }
@@ -193,8 +194,7 @@ fn open_cursor(
         }
     };
     if stored != Stored::At(at) {
-        // Both slots are written, so that later writes find their place on a full disk.
-        let written = file.store(at).and_then(|()| file.store(at));
+        let written = if let Stored::At(_) = stored { file.store(at) } else { file.begin(at) };
         if let Err(error) = written {
             tracing::warn!(%error, cursor = %name, "A cursor cannot be written; after a restart, samples may be delivered twice.");
         }
@@ -275,7 +275,7 @@ fn remove_unborn(directory: &Path, numbers: &mut Vec<u64>) -> io::Result<()> {
             break;
         }
         tracing::warn!(segment = %path.display(), "The last segment of the log holds nothing whole; it is deleted.");
-        std::fs::remove_file(&path)?;
+        disk::remove(&path)?;
         numbers.pop();
     }
     Ok(())
@@ -346,8 +346,8 @@ fn cut(path: &Path, end: u64, len: u64, samples: u64) {
     );
     // Once other segments follow, a tail that came back would count as damage.
     let cut = OpenOptions::new().write(true).open(path).and_then(|file| {
-        file.set_len(end)?;
-        file.sync_all()
+        disk::set_len(&file, end)?;
+        disk::sync(&file)
     });
     if let Err(error) = cut {
         // It is not read in any case: the end is known.

@@ -10,9 +10,10 @@
 //! | 32 | 8 | samples in all segments before it |
 //! | 40 | 8 | checksum of the 40 bytes before |
 
+use crate::disk;
 use crate::record::{u32_at, u64_at};
-use std::fs::{File, OpenOptions};
-use std::io::{self, Read as _, Write as _};
+use std::fs::File;
+use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 use xxhash_rust::xxh3::xxh3_64;
 
@@ -87,10 +88,10 @@ pub(crate) fn list(directory: &Path) -> io::Result<Vec<u64>> {
 /// Makes a new segment with its header; nothing is left of it if that fails.
 pub(crate) fn create(directory: &Path, header: SegmentHeader) -> io::Result<File> {
     let path = path(directory, header.number);
-    let mut file = OpenOptions::new().write(true).create_new(true).open(&path)?;
-    if let Err(error) = file.write_all(&header.encode()) {
+    let file = disk::create_new(&path)?;
+    if let Err(error) = disk::write_all(&file, &header.encode()) {
         // If even this fails, opening the log finds a segment without records.
-        std::fs::remove_file(&path).ok();
+        disk::remove(&path).ok();
         return Err(error);
     }
     Ok(file)
@@ -104,9 +105,4 @@ pub(crate) fn header(file: &mut File) -> io::Result<Option<SegmentHeader>> {
         Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(None),
         Err(error) => Err(error),
     }
-}
-
-/// Forces names in the directory to the disk: a file that was created or removed.
-pub(crate) fn sync_directory(directory: &Path) -> io::Result<()> {
-    File::open(directory)?.sync_all()
 }

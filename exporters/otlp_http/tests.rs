@@ -265,9 +265,11 @@ impl ClientAuth for Signer {
 
 #[tokio::test]
 async fn an_authenticator_sees_the_exact_bytes_of_each_attempt_and_judges_refusals() {
-    for (body, attempts, of_identity) in [("expired", 2, true), ("refused", 1, true), ("bad", 1, false)] {
+    let cases =
+        [(403, "expired", 2, true), (403, "refused", 1, true), (403, "bad", 1, false), (400, "expired", 2, true)];
+    for (status, body, attempts, of_identity) in cases {
         let signer = Arc::new(Signer(Mutex::new(0)));
-        let (result, server) = attempt("auth: {authenticator: auth}", canned(403, &[], body), Some(signer)).await;
+        let (result, server) = attempt("auth: {authenticator: auth}", canned(status, &[], body), Some(signer)).await;
         match result {
             Attempt::Failed { of_identity: true, .. } => assert!(of_identity, "{body}"),
             Attempt::Rejected { reason: "rejected_403", .. } => assert!(!of_identity, "{body}"),

@@ -37,6 +37,9 @@ net::http_server_config! {
         pub without_scope_info: bool,
         /// How names are translated. Default `UnderscoreEscapingWithSuffixes`.
         pub translation_strategy: String,
+        /// Make runs of underscores in names of labels one. Default: the gate
+        /// `pkg.translator.prometheus.PermissiveLabelSanitization`, which is off. Ours.
+        pub permissive_label_sanitization: bool,
         /// Show scraped metrics under the names and labels they were scraped with, instead of those the ADOT
         /// Collector makes of them. Default false. Ours.
         pub keep_scraped_names: bool,
@@ -61,7 +64,13 @@ impl PrometheusConfig {
     pub fn read(node: &Node) -> Result<Self, ConfigErrors> {
         let config: Self = decode(node, "")?;
         let mut errors = ConfigErrors::new();
-        if config.endpoint.as_deref().unwrap_or_default().is_empty() {
+        let is_empty = config.endpoint.as_deref().unwrap_or_default().is_empty();
+        for (key, message) in
+            config.http_server().problems().into_iter().filter(|(key, _)| !(is_empty && *key == "endpoint"))
+        {
+            errors.push(node.error_at("", key, message));
+        }
+        if is_empty {
             errors.push(node.error_at(
                 "",
                 "endpoint",
@@ -93,6 +102,7 @@ impl PrometheusConfig {
         let strategy = TranslationStrategy::from_settings(strategy, self.add_metric_suffixes.unwrap_or(true));
         // The Collector keeps runs of underscores here, unlike in remote write.
         let namer = LabelNamer::prometheus_exporter(strategy);
+        let namer = if self.permissive_label_sanitization { namer.permissive() } else { namer };
         let const_labels = self.const_labels.iter().map(|(name, value)| (name.as_str(), value.as_str()));
         let const_labels = sanitize_external_labels(const_labels, &namer)
             .map_err(|_| ("const_labels", "a label has no name, no value, or a name of underscores".to_owned()))?;

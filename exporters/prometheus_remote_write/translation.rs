@@ -44,7 +44,7 @@ impl Translation {
         let strategy = self.metric_namer.strategy.escaping();
         let mut escaping = self.clone();
         escaping.metric_namer.strategy = strategy;
-        escaping.labels.namer = escaping.labels.namer.map(|_| LabelNamer::remote_write(strategy));
+        escaping.labels.namer = escaping.labels.namer.map(|namer| LabelNamer { utf8: false, ..namer });
         escaping
     }
 

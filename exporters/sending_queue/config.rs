@@ -45,13 +45,15 @@ struct BatchKeys {
     max_size: Option<i64>,
     /// `items` (default) or `bytes`.
     sizer: Option<String>,
-    /// Accepted; requests carry no metadata.
+    /// What keeps requests apart.
     partition: PartitionKeys,
 }
 
+/// The `partition` block.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 struct PartitionKeys {
+    /// Requests of clients with different values of these request headers are not put together. Default: none.
     metadata_keys: StringList,
 }
 
@@ -81,7 +83,7 @@ pub(crate) struct QueueSettings {
     pub(crate) max_bytes: Option<u64>,
     pub(crate) max_age: Option<Duration>,
     pub(crate) batch: Option<BatchSettings>,
-    /// Metadata keys that have no effect.
+    /// In lowercase: what is known of clients under these keys keeps their requests apart.
     pub(crate) metadata_keys: Vec<String>,
 }
 
@@ -149,7 +151,8 @@ impl QueueKeys {
         if self.max_bytes.is_some_and(|bytes| bytes < LEAST_BYTES) {
             refuse("max_bytes", "max_bytes must be at least 1048576");
         }
-        let batch = self.batch.as_ref().filter(|_| enabled).map(|keys| keys.read(&mut refuse));
+        let batch_keys = self.batch.as_ref().filter(|_| enabled);
+        let batch = batch_keys.map(|keys| keys.read(&mut refuse));
         if let Some(batch) = &batch
             && (batch.bytes == (sizer == Sizer::Bytes) && sizer != Sizer::Requests)
             && i64::try_from(batch.min).is_ok_and(|min| min > size)
@@ -166,7 +169,7 @@ impl QueueKeys {
             max_bytes: self.max_bytes,
             max_age: self.max_age.map(GoDuration::to_std).filter(|age| !age.is_zero()),
             batch,
-            metadata_keys: self.batch.as_ref().map_or_else(Vec::new, |batch| batch.partition.metadata_keys.0.clone()),
+            metadata_keys: batch_keys.map_or_else(Vec::new, |keys| keys.partition.read(&mut refuse)),
         }
     }
 }
@@ -200,6 +203,20 @@ impl BatchKeys {
             refuse("batch::max_size", "`max_size` must be greater or equal to `min_size`");
         }
         BatchSettings { flush, min, max, bytes }
+    }
+}
+
+impl PartitionKeys {
+    fn read(&self, mut refuse: impl FnMut(&str, &str)) -> Vec<String> {
+        let mut keys: Vec<String> = Vec::new();
+        for key in self.metadata_keys.0.iter().map(|key| key.to_ascii_lowercase()) {
+            if keys.contains(&key) {
+                let message = format!("duplicate entry in metadata_keys: {key:?} (case-insensitive)");
+                refuse("batch::partition::metadata_keys", &message);
+            }
+            keys.push(key);
+        }
+        keys
     }
 }
 

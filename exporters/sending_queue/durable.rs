@@ -1,6 +1,6 @@
 //! Requests that wait on disk, in a log of their own for each signal.
 //!
-//! A record is a request in protobuf, compressed by zstd. It is acknowledged when it is delivered or given up and so are all before it, so
+//! A record is a request in protobuf, with its [partition](super::partition) in front if it has one, compressed by zstd. It is acknowledged when it is delivered or given up and so are all before it, so
 //! that a restart begins with the oldest that is open: what came after it and was delivered already is delivered again.
 //!
 //! A disk that cannot be written makes requests wait in memory behind those on disk, within the same bounds, until it can; a metric says so.
@@ -21,10 +21,14 @@ use wal::{AppendError, Log, Losses, Position, Read, Reader, Record};
 
 use super::config::Sizer;
 use super::metrics::Metrics;
+use super::partition;
 use super::request::{Body, Claim, Content, Maker, Queued, Ticket};
 
 /// The kind of a record with a request in protobuf, compressed by zstd.
 const ZSTD: u8 = 1;
+
+/// The kind of a record with a partition and a request in protobuf, compressed by zstd.
+const PARTITIONED: u8 = 2;
 
 /// zstd's fastest level: some 500 MB/s, and half of what gzip makes of it.
 const LEVEL: i32 = 1;
@@ -184,14 +188,19 @@ impl Durable {
 
     async fn append(&self, content: &Content, items: u64) -> Result<(), AppendError> {
         let (Body::Raw(body) | Body::Ready(body)) = content.body.clone();
+        let partition = content.partition.clone();
         let log = self.log.clone();
         let appended = tokio::task::spawn_blocking(move || {
+            let (kind, body) = match partition {
+                Some(client) => (PARTITIONED, partition::joined(&client, &body).into()),
+                None => (ZSTD, body),
+            };
             // zstd fails for want of memory only.
             let payload = zstd::bulk::compress(&body, LEVEL).map_err(failed_without_disk)?;
             let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
             let now_ms = i64::try_from(now.as_millis()).unwrap_or(i64::MAX);
             let record = Record {
-                kind: ZSTD,
+                kind,
                 samples: u32::try_from(items).unwrap_or(u32::MAX),
                 // A request is as old as it has waited here.
                 oldest_ms: now_ms,
@@ -379,11 +388,13 @@ fn failed_without_disk(source: std::io::Error) -> AppendError {
 }
 
 fn unpacked(signal: Signal, read: Read) -> Unpacked {
-    let plain = match read.header.kind {
-        ZSTD => plain(&read.payload).ok().filter(|plain| plain.len() <= MAX_PLAIN),
+    let plain = || plain(&read.payload).ok().filter(|plain| plain.len() <= MAX_PLAIN).map(Bytes::from);
+    let parts = match read.header.kind {
+        ZSTD => plain().map(|body| (None, body)),
+        PARTITIONED => plain().and_then(partition::parted),
         _ => None,
     };
-    let content = plain.map(|plain| Maker::recalled(signal, Bytes::from(plain)));
+    let content = parts.map(|(partition, body)| Maker::recalled(signal, body, partition));
     Unpacked { read, content }
 }
 

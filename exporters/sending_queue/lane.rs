@@ -13,8 +13,9 @@ use tracing::Instrument as _;
 use super::Arrival;
 use super::config::QueueSettings;
 use super::courier::{Courier, Delivered};
-use super::gather::{Gather, Parcel};
+use super::gather::{Gathers, Parcel};
 use super::order::Order;
+use super::partition;
 use super::request::{self, Claim, Content, Maker, Queued, Ticket};
 use super::store::Store;
 
@@ -34,7 +35,7 @@ pub(super) struct Lane {
     store: Store,
     /// Taken from the queue.
     next: Option<Queued>,
-    gather: Gather,
+    gather: Gathers,
     /// Complete, and waits for its turn.
     head: Option<Parcel>,
     order: Order,
@@ -60,7 +61,7 @@ impl Lane {
             metrics: Arc::clone(&courier.metrics),
         };
         Self {
-            gather: Gather::new(settings.batch),
+            gather: Gathers::new(settings.batch),
             settings,
             maker,
             courier,
@@ -158,11 +159,12 @@ impl Lane {
             self.courier.metrics.failed("no_endpoint", claim.items());
             return claim.settle(AckOutcome::Rejected);
         }
+        let partition = partition::of(claim.client(), &self.settings.metadata_keys);
         let contents = if batch.len() <= SMALL {
-            self.maker.contents(batch)
+            self.maker.contents(batch, &partition)
         } else {
             let maker = self.maker.clone();
-            match tokio::task::spawn_blocking(move || maker.contents(batch)).await {
+            match tokio::task::spawn_blocking(move || maker.contents(batch, &partition)).await {
                 Ok(contents) => contents,
                 Err(error) => match error.try_into_panic() {
                     Ok(panic) => std::panic::resume_unwind(panic),
@@ -231,14 +233,11 @@ impl Lane {
     /// Puts what was taken from the queue to the others, and makes a parcel when they are complete.
     fn collect(&mut self) {
         if let Some(next) = self.next.take() {
-            if !self.gather.fits(&next) {
-                self.head = self.gather.take();
-            }
-            self.gather.push(next);
+            self.head = self.gather.push(next);
         }
         let last = !self.open && self.store.is_empty();
-        if self.head.is_none() && (self.gather.is_due() || last) {
-            self.head = self.gather.take();
+        if self.head.is_none() {
+            self.head = self.gather.take(last);
         }
     }
 

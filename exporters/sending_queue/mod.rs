@@ -18,6 +18,7 @@ mod gather;
 mod lane;
 mod metrics;
 mod order;
+mod partition;
 mod request;
 mod store;
 #[cfg(test)]
@@ -134,12 +135,6 @@ impl SendingQueue {
         transport: Arc<dyn Transport>,
         context: &BuildContext,
     ) -> Result<Self, ComponentError> {
-        if !settings.metadata_keys.is_empty() {
-            tracing::warn!(
-                metadata_keys = ?settings.metadata_keys,
-                "Batches carry no request metadata: requests of all clients are put together whatever partition::metadata_keys says."
-            );
-        }
         let mut logs = Vec::new();
         if let Some(id) = &settings.storage {
             let storage = context.shared.get::<Storage>(id).ok_or_else(|| {

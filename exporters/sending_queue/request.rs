@@ -7,12 +7,13 @@ use otlp::encode::MetricsEncoder;
 use otlp::request;
 use parking_lot::Mutex;
 use pipeline::component::Signal;
-use pipeline::{AckOutcome, Acks, Batch};
+use pipeline::{AckOutcome, Acks, Batch, Client};
 
 use super::Transport;
 use super::config::{BatchSettings, Sizer};
 use super::metrics::Metrics;
 use super::order;
+use super::partition::Partition;
 
 /// The most bytes of protobuf in a request; larger ones are cut. Receivers take 20 MiB by default and a record of the log
 /// 16 MiB after compression, which this stays below whatever it is made of.
@@ -33,6 +34,11 @@ impl Claim {
 
     pub(super) fn items(&self) -> u64 {
         self.items
+    }
+
+    /// Who has sent the items, if that is known.
+    pub(super) fn client(&self) -> Option<&Arc<Client>> {
+        self.acks.client()
     }
 
     /// Whether somebody waits to hear what becomes of the items.
@@ -101,6 +107,8 @@ pub(super) struct Content {
     pub(super) wire_items: u64,
     /// What it must not overtake.
     pub(super) keys: Box<[u64]>,
+    /// It leaves with those of the same alone.
+    pub(super) partition: Partition,
 }
 
 /// A request that waits.
@@ -163,7 +171,7 @@ pub(super) struct Maker {
 impl Maker {
     /// The requests that a batch becomes, or why it cannot be sent; none if OTLP has no place for anything in it, which is counted.
     /// Takes a while for large ones.
-    pub(super) fn contents(&self, batch: Batch) -> Vec<(u64, Result<Content, String>)> {
+    pub(super) fn contents(&self, batch: Batch, partition: &Partition) -> Vec<(u64, Result<Content, String>)> {
         let (body, items) = match batch {
             Batch::Metrics(batch) => {
                 let encoded = self.encoder.lock().encode(&batch);
@@ -178,25 +186,25 @@ impl Maker {
             Batch::Messages(batch) => (batch.body, batch.items),
         };
         let pieces = self.cut(body, items);
-        let content = |(body, items): (Bytes, usize)| (items as u64, self.content(body, items as u64));
+        let content = |(body, items): (Bytes, usize)| (items as u64, self.content(body, items as u64, partition));
         pieces.into_iter().map(content).collect()
     }
 
-    fn content(&self, body: Bytes, items: u64) -> Result<Content, String> {
+    fn content(&self, body: Bytes, items: u64, partition: &Partition) -> Result<Content, String> {
         let bytes = body.len() as u64;
         let keys = order::keys(self.signal, &body);
         let body = match self.ready {
             true => Body::Ready(self.transport.prepare(self.signal, body)?),
             false => Body::Raw(body),
         };
-        Ok(Content { body, bytes, wire_items: items, keys })
+        Ok(Content { body, bytes, wire_items: items, keys, partition: partition.clone() })
     }
 
     /// What a record of the log says.
-    pub(super) fn recalled(signal: Signal, body: Bytes) -> Content {
+    pub(super) fn recalled(signal: Signal, body: Bytes, partition: Partition) -> Content {
         let keys = order::keys(signal, &body);
         let (bytes, wire_items) = (body.len() as u64, request::count(signal, &body) as u64);
-        Content { body: Body::Raw(body), bytes, wire_items, keys }
+        Content { body: Body::Raw(body), bytes, wire_items, keys, partition }
     }
 
     /// Pieces that are within the limits, each with its number of items.

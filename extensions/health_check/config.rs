@@ -88,6 +88,13 @@ impl HealthCheckConfig {
             "check_collector_pipeline::exporter_failure_threshold",
             "bad config: exporter_failure_threshold expects a positive number",
         );
+        // Of an empty one that was said.
+        let is_empty = config.endpoint.as_deref() == Some("");
+        for (key, message) in
+            config.http_server().problems().into_iter().filter(|(key, _)| !(is_empty && *key == "endpoint"))
+        {
+            errors.push(node.error_at("", key, message));
+        }
         errors.into_result(config)
     }
 

@@ -6,10 +6,10 @@ use http::{HeaderName, HeaderValue};
 use pipeline::config::GoDuration;
 
 use super::decompress::Encodings;
-use super::{HttpServerError, HttpServerSettings, Transport};
+use super::{HttpServerError, HttpServerSettings, Transport, listener};
 use crate::auth::Authenticators;
-use crate::client::HeaderList;
-use crate::tls::ServerTls;
+use crate::client::{HeaderList, MiddlewareConfig};
+use crate::tls::{ServerTls, TlsServerConfig};
 
 /// The limit of a request's body when none is given: the Collector's 20 MiB.
 pub const DEFAULT_MAX_REQUEST_BODY: usize = 20 << 20;
@@ -129,6 +129,19 @@ http_server_config! {
 }
 
 impl HttpServerConfig {
+    /// What is wrong with the values, each with its key. Reads no file and listens on nothing.
+    #[must_use]
+    pub fn problems(&self) -> Vec<(&'static str, String)> {
+        let shared = SharedKeys {
+            endpoint: self.endpoint.as_deref(),
+            transport: self.transport.as_deref(),
+            tls: self.tls.as_ref(),
+            middlewares: &self.middlewares,
+        };
+        let headers = response_headers(&self.response_headers).err().map(|text| ("response_headers", text));
+        shared.problems().into_iter().chain(headers).collect()
+    }
+
     /// What a server is built from; `endpoint` stands in if the configuration names none. Certificates are read.
     ///
     /// # Errors
@@ -176,6 +189,34 @@ impl HttpServerConfig {
             max_connections: DEFAULT_MAX_CONNECTIONS,
             ..defaults
         })
+    }
+}
+
+/// The keys that servers of HTTP and gRPC have in common, and that may be wrong.
+pub(super) struct SharedKeys<'a> {
+    pub(super) endpoint: Option<&'a str>,
+    pub(super) transport: Option<&'a str>,
+    pub(super) tls: Option<&'a TlsServerConfig>,
+    pub(super) middlewares: &'a [MiddlewareConfig],
+}
+
+impl SharedKeys<'_> {
+    pub(super) fn problems(&self) -> Vec<(&'static str, String)> {
+        let mut problems = Vec::new();
+        match transport(self.transport) {
+            Ok(transport) => {
+                let problem = self.endpoint.and_then(|endpoint| listener::problem(endpoint, transport));
+                problems.extend(problem.map(|problem| ("endpoint", problem)));
+            }
+            Err(error) => problems.push(("transport", error.to_string())),
+        }
+        if let Some(Err(error)) = self.tls.map(|tls| tls.settings(true)) {
+            problems.push(("tls", error.to_string()));
+        }
+        if let Some(middleware) = self.middlewares.first() {
+            problems.push(("middlewares", crate::client::unknown_middleware(&middleware.id).to_string()));
+        }
+        problems
     }
 }
 

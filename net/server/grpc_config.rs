@@ -5,7 +5,7 @@ use std::time::Duration;
 use pipeline::config::GoDuration;
 use serde::Deserialize;
 
-use super::config::transport;
+use super::config::{SharedKeys, transport};
 use super::{Encodings, Http2Settings, HttpServerError, HttpServerSettings};
 use crate::auth::{AuthConfig, Authenticators};
 use crate::client::MiddlewareConfig;
@@ -92,6 +92,13 @@ impl GrpcServerConfig {
             None | Some(0) => DEFAULT_MAX_MESSAGE,
             Some(mib) => usize::try_from(mib.saturating_mul(1 << 20)).unwrap_or(usize::MAX),
         }
+    }
+
+    /// What is wrong with the values, each with its key. Reads no file and listens on nothing.
+    #[must_use]
+    pub fn problems(&self) -> Vec<(&'static str, String)> {
+        let (endpoint, transport) = (self.endpoint.as_deref(), self.transport.as_deref());
+        SharedKeys { endpoint, transport, tls: self.tls.as_ref(), middlewares: &self.middlewares }.problems()
     }
 
     /// What a server is built from; `endpoint` stands in if the configuration names none. Certificates are read.

@@ -93,15 +93,45 @@ impl Accepted {
     }
 }
 
+/// Host and port of an endpoint, or what is wrong with it.
+fn split(endpoint: &str) -> Result<(&str, u16), String> {
+    if let Some((scheme, rest)) = endpoint.split_once("://") {
+        return Err(format!(
+            "it is an address and no URL; leave out {scheme}:// and write {}",
+            rest.trim_end_matches('/')
+        ));
+    }
+    let missing = || format!("missing port in address; write host:port, such as {endpoint}:4318");
+    let (host, port) = endpoint.rsplit_once(':').ok_or_else(missing)?;
+    let bare = match host.strip_prefix('[') {
+        Some(bracketed) => bracketed.strip_suffix(']').ok_or_else(missing)?,
+        None if host.contains(':') => {
+            return Err(
+                "too many colons in address; write addresses of IPv6 in brackets, such as [::1]:4318".to_owned()
+            );
+        }
+        None => host,
+    };
+    match port {
+        "" => Ok((bare, 0)),
+        port => port
+            .parse()
+            .map(|port| (bare, port))
+            .map_err(|_| format!("invalid port in address: {port:?} is no number up to 65535")),
+    }
+}
+
+/// What is wrong with an endpoint, as far as that can be seen from it.
+pub(super) fn problem(endpoint: &str, transport: Transport) -> Option<String> {
+    match transport {
+        Transport::Unix => endpoint.is_empty().then(|| "the path of the socket is missing".to_owned()),
+        Transport::Tcp | Transport::Tcp4 | Transport::Tcp6 => split(endpoint).err(),
+    }
+}
+
 /// The addresses that an endpoint stands for, those of IPv4 first: that is where other programs expect `localhost`.
 async fn addresses(endpoint: &str, transport: Transport) -> io::Result<Vec<SocketAddr>> {
-    let invalid = |text| io::Error::new(io::ErrorKind::InvalidInput, text);
-    let (host, port) = endpoint.rsplit_once(':').ok_or_else(|| invalid("missing port in address"))?;
-    let port: u16 = match port {
-        "" => 0,
-        port => port.parse().map_err(|_| invalid("invalid port in address"))?,
-    };
-    let host = host.trim_start_matches('[').trim_end_matches(']');
+    let (host, port) = split(endpoint).map_err(|problem| io::Error::new(io::ErrorKind::InvalidInput, problem))?;
     let mut addresses: Vec<SocketAddr> = if host.is_empty() {
         // One socket for both kinds, or IPv4 where there is no IPv6.
         let all: [IpAddr; 2] = [Ipv6Addr::UNSPECIFIED.into(), Ipv4Addr::UNSPECIFIED.into()];

@@ -369,6 +369,12 @@ async fn addresses_that_cannot_be_had_are_named() {
         (server.address.to_string(), "address already in use; another program"),
         ("localhost".to_owned(), "missing port in address"),
         ("localhost:http".to_owned(), "invalid port in address"),
+        ("::1".to_owned(), "too many colons in address; write addresses of IPv6 in brackets"),
+        ("[::1]".to_owned(), "missing port in address"),
+        (
+            "http://localhost:4318/".to_owned(),
+            "it is an address and no URL; leave out http:// and write localhost:4318",
+        ),
     ] {
         let error = HttpServer::bind(taken(endpoint.clone()), Arc::new(Echo)).await.err().unwrap().to_string();
         assert!(error.starts_with(&format!("listen {endpoint}: {part}")), "{error}");
@@ -378,6 +384,40 @@ async fn addresses_that_cannot_be_had_are_named() {
         assert_ne!(server.local_addr().unwrap().port(), 0);
     }
     server.stop().await;
+}
+
+#[test]
+fn what_is_wrong_is_known_without_listening() {
+    for (json, key, part) in [
+        (
+            r#"{"endpoint": "localhost"}"#,
+            "endpoint",
+            "missing port in address; write host:port, such as localhost:4318",
+        ),
+        (r#"{"endpoint": ""}"#, "endpoint", "missing port"),
+        (r#"{"endpoint": "localhost:70000"}"#, "endpoint", "invalid port"),
+        (r#"{"endpoint": "", "transport": "unix"}"#, "endpoint", "path of the socket"),
+        (r#"{"transport": "udp"}"#, "transport", "use tcp, tcp4, tcp6 or unix"),
+        (r#"{"tls": {}}"#, "tls", "both certificate and key"),
+        (r#"{"middlewares": [{"id": "x"}]}"#, "middlewares", "x"),
+        (r#"{"response_headers": {"a b": "c"}}"#, "response_headers", "a b"),
+    ] {
+        let problems = decoded(json).problems();
+        assert!(matches!(&problems[..], [(at, text)] if *at == key && text.contains(part)), "{json}: {problems:?}");
+        if key != "response_headers" {
+            let grpc: super::GrpcServerConfig = serde_json::from_str(json).unwrap();
+            assert_eq!(grpc.problems(), problems, "{json}");
+        }
+    }
+    for json in [
+        "{}",
+        r#"{"endpoint": ":0"}"#,
+        r#"{"endpoint": "[::1]:80"}"#,
+        r#"{"endpoint": "localhost:"}"#,
+        r#"{"endpoint": "/run/x", "transport": "unix"}"#,
+    ] {
+        assert_eq!(decoded(json).problems(), [], "{json}");
+    }
 }
 
 #[tokio::test]

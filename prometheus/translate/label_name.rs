@@ -35,6 +35,13 @@ impl LabelNamer {
         Self { utf8: !strategy.escapes(), underscore_sanitization: false, preserve_multiple_underscores: true }
     }
 
+    /// The same as the Collector's gate `pkg.translator.prometheus.PermissiveLabelSanitization` makes it: names may begin with an
+    /// underscore. Runs of underscores become one everywhere then.
+    #[must_use]
+    pub const fn permissive(self) -> Self {
+        Self { underscore_sanitization: false, preserve_multiple_underscores: false, ..self }
+    }
+
     /// The label name for an attribute key.
     ///
     /// # Errors

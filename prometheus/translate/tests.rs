@@ -220,6 +220,24 @@ fn label_names_of_the_older_translator_come_out_of_the_same_rules() {
 }
 
 #[test]
+fn a_permissive_namer_leaves_an_underscore_in_front() {
+    let strategy = TranslationStrategy::default();
+    for namer in [
+        LabelNamer::remote_write(strategy),
+        LabelNamer::remote_write_v1_target_info(),
+        LabelNamer::prometheus_exporter(strategy),
+    ] {
+        let namer = namer.permissive();
+        for (label, name) in
+            [("_test", "_test"), ("_a__b", "_a_b"), (".test", "_test"), ("0test", "key_0test"), ("__x__", "__x__")]
+        {
+            assert_eq!(namer.build(label).unwrap(), name, "{label} by {namer:?}");
+        }
+        assert!(namer.build("字").is_err());
+    }
+}
+
+#[test]
 fn promoted_resource_attributes_fill_gaps_only() {
     let promoted = ["cloud.region", "a", "service.name", "job", "empty"].map(str::to_owned).into();
     let rules = LabelRules { promoted, disable_scope_info: true, ..default_rules() };

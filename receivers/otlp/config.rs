@@ -72,6 +72,15 @@ impl OtlpConfig {
             let message = "must be 0s (never), or at least 1s and longer than the interval at which clients send";
             errors.push(node.error_at("", "mark_stale_after", message));
         }
+        let servers = [
+            ("grpc", config.protocols.grpc.0.as_ref().map(GrpcServerConfig::problems)),
+            ("http", config.protocols.http.0.as_ref().map(|http| http.http_server().problems())),
+        ];
+        for (protocol, problems) in servers {
+            for (key, message) in problems.into_iter().flatten() {
+                errors.push(node.error_at("", &format!("protocols::{protocol}::{key}"), message));
+            }
+        }
         errors.into_result(config)
     }
 

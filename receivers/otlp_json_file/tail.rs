@@ -154,6 +154,11 @@ impl Tail {
                 self.remember()?;
                 return Ok(false);
             }
+            // Asked behind the bytes: what was cut off and written to again since the last look has others at this place.
+            if !self.mark.fits(&self.file)? {
+                self.seen = None;
+                return Ok(false);
+            }
             taken += count;
             self.split(chunk.get(..count).unwrap_or_default(), max_line, found);
         }
@@ -164,7 +169,13 @@ impl Tail {
     /// What this file is known by after what was read.
     fn remember(&mut self) -> io::Result<()> {
         if self.mark.offset != self.line_start {
-            self.mark = Mark::at(&self.file, self.line_start, self.lines)?;
+            let mark = Mark::at(&self.file, self.line_start, self.lines)?;
+            if self.mark.fits(&self.file)? {
+                self.mark = mark;
+            } else {
+                // It was made of other bytes than were read. The next look finds that out by the old one.
+                self.seen = None;
+            }
         }
         Ok(())
     }

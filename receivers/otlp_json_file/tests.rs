@@ -211,6 +211,30 @@ async fn renamed_copied_and_truncated_files_are_read_once_and_to_their_ends() {
     running.stop().await;
 }
 
+#[test]
+fn what_is_cut_off_and_written_to_between_a_look_and_a_read_is_read_from_its_beginning() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("a.json");
+    append(&path, "one\n");
+    let mut tail = super::tail::Tail::open(&path).unwrap();
+    let read = |tail: &mut super::tail::Tail| {
+        let mut found = std::collections::VecDeque::new();
+        assert!(!tail.read(1000, &mut found).unwrap());
+        found.iter().map(|found| (format!("{:?}", found.line), found.number)).collect::<Vec<_>>()
+    };
+    let text = |text: &str| format!("{:?}", super::tail::Line::Text(text.into()));
+    assert!(!tail.notice_truncation().unwrap());
+    assert_eq!(read(&mut tail), [(text("one"), 1)]);
+    assert!(!tail.notice_truncation().unwrap());
+    fs::write(&path, "a longer one\ntwo\n").unwrap();
+    assert_eq!(read(&mut tail), []);
+    assert!(tail.notice_truncation().unwrap());
+    assert_eq!(read(&mut tail), [(text("a longer one"), 1), (text("two"), 2)]);
+    assert!(!tail.notice_truncation().unwrap());
+    append(&path, "three\n");
+    assert_eq!(read(&mut tail), [(text("three"), 3)]);
+}
+
 #[tokio::test]
 async fn a_last_line_without_its_end_is_read_once_it_is_whole() {
     let scene = Scene::new();

@@ -30,7 +30,12 @@ impl RemoteWriteConfig {
     /// # Errors
     /// Everything that is wrong with it.
     pub fn read(node: &Node) -> Result<Self, ConfigErrors> {
-        decode(node, "")
+        let config: Self = decode(node, "")?;
+        let mut errors = ConfigErrors::new();
+        for (key, message) in config.http_server().problems() {
+            errors.push(node.error_at("", key, message));
+        }
+        errors.into_result(config)
     }
 
     /// What the server is built from; certificates are read.

@@ -1,8 +1,8 @@
-//! `--feature-gates`: the Collector's gates are accepted, so that command lines carry over; two have an effect.
+//! `--feature-gates`: the Collector's gates are accepted, so that command lines carry over; three have an effect.
 
 use std::collections::BTreeMap;
 
-use pipeline::config::suggest;
+use pipeline::config::{Entry, Node, Scalar, Value, suggest};
 
 /// How far a gate has come in the Collector.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,6 +30,19 @@ const fn gate(id: &'static str, stage: Stage) -> KnownGate {
     KnownGate { id, stage, has_effect: false }
 }
 
+/// A gate that is what a key of exporters is where a file does not have it.
+struct GatedKey {
+    id: &'static str,
+    key: &'static str,
+    exporters: &'static [&'static str],
+}
+
+const PERMISSIVE_LABELS: GatedKey = GatedKey {
+    id: "pkg.translator.prometheus.PermissiveLabelSanitization",
+    key: "permissive_label_sanitization",
+    exporters: &["prometheusremotewrite", "awsprometheusremotewrite", "prometheus"],
+};
+
 /// All gates of the ADOT Collector 0.49 and a few that older command lines name, in order of their ids.
 pub const KNOWN_GATES: &[KnownGate] = &[
     gate("adot.exporter.*", Stage::Alpha),
@@ -51,7 +64,7 @@ pub const KNOWN_GATES: &[KnownGate] = &[
     gate("ottl.*", Stage::Alpha),
     gate("pdata.useProtoPooling", Stage::Alpha),
     gate("pkg.translator.prometheus.NormalizeName", Stage::Beta),
-    gate("pkg.translator.prometheus.PermissiveLabelSanitization", Stage::Alpha),
+    KnownGate { has_effect: true, ..gate(PERMISSIVE_LABELS.id, Stage::Alpha) },
     gate("processor.filter.defaultErrorModeIgnore", Stage::Beta),
     gate("processor.k8sattributes.DontEmitV0K8sConventions", Stage::Alpha),
     gate("processor.k8sattributes.EmitV1K8sConventions", Stage::Alpha),
@@ -140,6 +153,22 @@ impl FeatureGates {
         match self.switched.get(id) {
             Some(on) => *on,
             None => find(id).is_some_and(|known| known.stage != Stage::Alpha),
+        }
+    }
+
+    /// Writes into the block of an exporter of this type what gates that are on make of keys that it does not have.
+    pub fn complete(&self, exporter: &str, block: &mut Node) {
+        let GatedKey { id, key, exporters } = PERMISSIVE_LABELS;
+        if !self.is_enabled(id) || !exporters.contains(&exporter) || block.get(key).is_some() {
+            return;
+        }
+        let span = block.span.clone();
+        if block.is_null() {
+            *block = Node::empty_mapping(span.clone());
+        }
+        if let Value::Mapping(mapping) = &mut block.value {
+            let value = Node { value: Value::Scalar(Scalar::plain("true")), ..Node::null(span.clone()) };
+            mapping.entries.push(Entry { key: key.to_owned(), key_span: span, value });
         }
     }
 

@@ -48,6 +48,43 @@ fn a_valid_configuration_is_passed_without_a_word() {
 }
 
 #[test]
+fn addresses_to_listen_on_are_checked_before_anything_listens() {
+    let text = "\
+receivers:
+  otlp:
+    protocols:
+      grpc: {endpoint: localhost}
+      http: {endpoint: 'http://0.0.0.0:4318'}
+  prometheusremotewrite: {endpoint: gateway, transport: tcp4}
+exporters:
+  prometheus: {endpoint: '0.0.0.0'}
+extensions:
+  health_check: {endpoint: 'localhost:port'}
+service:
+  extensions: [health_check]
+  telemetry: {metrics: {address: localhost}}
+  pipelines:
+    metrics: {receivers: [otlp, prometheusremotewrite], exporters: [prometheus]}
+";
+    let (_directory, path) = file(text);
+    let (code, _, stderr) = run(&mut command(&["validate", "--config", &path]));
+    assert_eq!(code, Some(1));
+    for (line, parts) in [
+        (4, ["receivers::otlp::protocols::grpc::endpoint", "missing port in address"]),
+        (5, ["receivers::otlp::protocols::http::endpoint", "leave out http:// and write 0.0.0.0:4318"]),
+        (6, ["receivers::prometheusremotewrite::endpoint", "such as gateway:"]),
+        (8, ["exporters::prometheus::endpoint", "missing port in address"]),
+        (10, ["extensions::health_check::endpoint", "invalid port in address"]),
+        (13, ["service::telemetry::metrics::address", "write host:port"]),
+    ] {
+        let told = stderr
+            .lines()
+            .any(|told| told.contains(&format!("{path}:{line}:")) && parts.iter().all(|part| told.contains(part)));
+        assert!(told, "{line} {parts:?} is not in {stderr}");
+    }
+}
+
+#[test]
 fn all_mistakes_are_told_at_once_with_their_places() {
     let broken = CONFIG
         .replace("job_name: j", "job_nam: j")

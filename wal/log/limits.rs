@@ -1,6 +1,7 @@
 //! Letting go of segments: those that are done, those beyond the limit of bytes, those that are too old.
 
 use super::Inner;
+use crate::disk;
 use crate::index::{Reason, Segment};
 use crate::segment::{self, START};
 use std::io;
@@ -20,7 +21,7 @@ impl Inner {
 
     pub(super) fn remove(&self, number: u64) {
         let path = segment::path(&self.options.directory, number);
-        match std::fs::remove_file(&path) {
+        match disk::remove(&path) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => tracing::error!(
                 %error,
                 segment = %path.display(),

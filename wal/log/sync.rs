@@ -1,8 +1,8 @@
 //! Forcing to the disk what was appended and acknowledged, and letting go of what is done.
 
 use super::{Inner, Log, Writer};
+use crate::disk;
 use crate::options::SyncPolicy;
-use crate::segment;
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
@@ -27,7 +27,7 @@ impl Log {
         {
             let mut index = inner.index.lock();
             for (which, cursor) in index.cursors.iter_mut().enumerate().filter(|(_, cursor)| cursor.dirty) {
-                match cursor.file.handle() {
+                match cursor.file.to_sync() {
                     Ok(file) => {
                         cursors.push((which, file));
                         cursor.dirty = false;
@@ -37,9 +37,9 @@ impl Log {
             }
         }
         // What one file cannot take, others may. What is acknowledged comes behind what it is about.
-        let segments = files.iter().map(|file| file.sync_data()).fold(Ok(()), io::Result::and);
-        let directory = if directory_changed { segment::sync_directory(&inner.options.directory) } else { Ok(()) };
-        let positions = cursors.iter().map(|(_, file)| file.sync_data()).fold(Ok(()), io::Result::and);
+        let segments = files.iter().map(|file| disk::sync(file)).fold(Ok(()), io::Result::and);
+        let directory = if directory_changed { disk::sync_directory(&inner.options.directory) } else { Ok(()) };
+        let positions = cursors.iter().map(|(_, file)| disk::sync(file)).fold(Ok(()), io::Result::and);
         let failed = |result: &io::Result<()>| result.is_err();
         if failed(&segments) || failed(&directory) {
             // The kernel may have thrown away what it could not write; what follows goes to another file.
@@ -132,7 +132,7 @@ impl Inner {
         while writer.unsynced.len() >= MAX_UNSYNCED {
             let oldest = writer.unsynced.remove(0);
             if self.options.sync != SyncPolicy::Never {
-                oldest.sync_data()?;
+                disk::sync(&oldest)?;
             }
         }
         Ok(())

@@ -186,8 +186,10 @@ fn a_damaged_cursor_delivers_again_and_a_torn_one_is_the_one_before() {
     let log = Log::open(options(directory.path())).unwrap();
     let ends = [append(&log, b"1"), append(&log, b"2"), append(&log, b"3")];
     log.ack(0, ends[0]).unwrap();
+    log.sync().unwrap();
     let before = std::fs::read(&path).unwrap();
     log.ack(0, ends[1]).unwrap();
+    log.ack(0, ends[2]).unwrap();
     drop(log);
     let mut torn = std::fs::read(&path).unwrap();
     let at = torn.iter().zip(&before).position(|(new, old)| new != old).unwrap();

@@ -1,12 +1,13 @@
 //! The log against a naive model, and by hand where a model says too little.
 
-#![expect(clippy::unwrap_used, reason = "tests")]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
 mod by_hand;
 mod damage;
 
 pub(crate) use damage::fuzz_seconds;
 mod model;
+mod power;
 
 use crate::{Log, Options, Position, Read, Reader, Record, SyncPolicy};
 use std::path::{Path, PathBuf};

@@ -44,6 +44,9 @@ net::collector_http_client_config! {
         pub(super) add_metric_suffixes: Option<bool>,
         /// How names are translated. Default `UnderscoreEscapingWithSuffixes`.
         pub(super) translation_strategy: Option<String>,
+        /// Let names of labels begin with an underscore instead of putting `key` in front. Default: the gate
+        /// `pkg.translator.prometheus.PermissiveLabelSanitization`, which is off. Ours.
+        pub(super) permissive_label_sanitization: bool,
         /// Send scraped metrics under the names and labels they were scraped with, as Prometheus does,
         /// instead of those the ADOT Collector makes of them. Default false. Ours.
         pub(super) keep_scraped_names: bool,

@@ -44,7 +44,8 @@ pub(super) fn translation(
             ),
         );
     }
-    let namer = LabelNamer::remote_write(strategy);
+    let permissive = |namer: LabelNamer| if keys.permissive_label_sanitization { namer.permissive() } else { namer };
+    let namer = permissive(LabelNamer::remote_write(strategy));
     let labels = keys.external_labels.iter().map(|(name, value)| (name.as_str(), value.as_str()));
     let external_labels = match sanitize_external_labels(labels, &namer) {
         Ok(labels) => labels,
@@ -76,7 +77,7 @@ pub(super) fn translation(
         target_info_rules: TargetInfoRules {
             enabled: target_info,
             namespace: keys.namespace.clone(),
-            namer: LabelNamer::remote_write_v1_target_info(),
+            namer: permissive(LabelNamer::remote_write_v1_target_info()),
             external_labels,
         },
     })

@@ -1,7 +1,7 @@
 //! Keys.
 
 use super::super::config::{Config, Dialect};
-use super::config;
+use super::*;
 use prometheus::remote_write::protocol::ProtocolVersion;
 use std::time::Duration;
 
@@ -24,6 +24,22 @@ fn versions_are_chosen_by_their_message() {
     for keys in ["translation_strategy: NoTranslation", "convert_histograms_to_nhcb: true"] {
         assert!(error(keys).contains("protobuf_message: io.prometheus.write.v2.Request"), "{keys}");
         config(&format!("protobuf_message: io.prometheus.write.v2.Request\n{keys}"));
+    }
+}
+
+#[test]
+fn labels_may_begin_with_an_underscore_if_the_key_says_so() {
+    for version in ["prometheus.WriteRequest", "io.prometheus.write.v2.Request"] {
+        for (keys, names) in
+            [("", ["__name__", "key_b", "key_x"]), ("permissive_label_sanitization: true\n", ["__name__", "_b", "_x"])]
+        {
+            let keys = format!("protobuf_message: {version}\n{keys}external_labels: {{_x: y}}\n");
+            let mut encoder = encoder(&keys);
+            let page = vec![series("m", FamilyKind::Gauge, &[("_b", "1")])];
+            let sent = encode(&mut encoder, batch(&origin(Source::Otlp, &[], &[]), page, vec![point(0, 1, 1.0)]));
+            let found: Vec<&str> = sent.series[0].0.iter().map(|(name, _)| name.as_str()).collect();
+            assert_eq!(found, names, "{keys}");
+        }
     }
 }
 

@@ -27,8 +27,10 @@ fn the_number_of_shards_is_what_prometheus_would_choose() {
     let rows = file["desired_shards"].as_array().unwrap();
     assert!(!rows.is_empty());
     for row in rows {
-        // Two rows are what the calculation gives if the newest time sent is some seconds ahead of the newest received, and
-        // at no other difference; they give the difference without its sign.
+        // Two rows cannot be what they say. By Prometheus' calculation, which is that of all other rows, their delays of 10 s and
+        // 30 s take ceil(0.1 (10 + 0.05 * 10 * 10)) = 2 and ceil(0.06 (100 + 0.05 * 30 * 100)) = 15 shards, and no delay from 0 on takes
+        // the 1 and 4 that were seen. Both were seen with what was sent last 4 to 13 s ahead of what came last, so that is what is
+        // checked; that the delay as written gives the other number is checked as well.
         let number = |key: &str| row[key].as_f64().unwrap();
         let rates = Rates {
             incoming: number("data_in_per_s"),
@@ -48,6 +50,7 @@ fn the_number_of_shards_is_what_prometheus_would_choose() {
         if ahead.contains(&(delay, rates.incoming, rates.outgoing)) {
             let ahead = desired_shards(number("prev_shards") as usize, &rates, -10.0, &range);
             assert_eq!(ahead as f64, number("desired"), "{row}");
+            assert_eq!(desired, if delay == 10.0 { 2 } else { 15 }, "{row}");
         } else {
             assert_eq!(desired as f64, number("desired"), "{row}");
         }

@@ -228,6 +228,38 @@ async fn who_waits_for_an_outcome_does_not_wait_for_company() {
     assert_eq!(running.send_awaited(spans(&["a"])).await.await.unwrap(), AckOutcome::Delivered);
 }
 
+#[tokio::test(start_paused = true)]
+async fn requests_of_different_clients_are_put_together_apart() {
+    let destination = Destination::new(Vec::new());
+    let yaml = "sending_queue: {num_consumers: 1, batch: {flush_timeout: 10s, min_size: 3, max_size: 3, partition: {metadata_keys: [X-Tenant]}}}";
+    let mut running = Running::start(yaml, &destination).await;
+    let began = Instant::now();
+    // Other headers do not matter, and whoever does not say who it is is somebody as well.
+    let agent = [("x-tenant", "a"), ("user-agent", "curl")];
+    let clients: [&[(&str, &str)]; 7] =
+        [&[("X-Tenant", "a")], &[("X-Tenant", "b")], &agent, &[], &[("X-Tenant", "a")], &[("X-Tenant", "a")], &[]];
+    for (client, name) in clients.iter().zip(["a1", "b1", "a2", "n1", "a3", "a4", "n2"]) {
+        running.send(sent_by(client, spans(&[name]))).await;
+    }
+    running.send(spans(&["n3"])).await;
+    destination.wait_for(2).await;
+    assert!(began.elapsed() < Duration::from_secs(10), "what is complete does not wait");
+    destination.wait_for(4).await;
+    assert!(began.elapsed() < Duration::from_secs(15), "each waits as long as it may");
+    let requests = |destination: &Destination| -> Vec<Vec<String>> {
+        destination.bodies().iter().map(|body| names(body)).collect()
+    };
+    assert_eq!(requests(&destination), [vec!["a1", "a2", "a3"], vec!["n1", "n2", "n3"], vec!["b1"], vec!["a4"]]);
+    // A request that does not fit goes before it; at the end all go.
+    for (tenant, name) in [("a", "a5"), ("b", "b2"), ("a", "a6")] {
+        running.send(sent_by(&[("x-tenant", tenant)], spans(&[name]))).await;
+    }
+    running.send(sent_by(&[("x-tenant", "a")], spans(&["a7", "a8"]))).await;
+    running.finish().await;
+    assert_eq!(requests(&destination)[4..], [vec!["a5", "a6"], vec!["b2"], vec!["a7", "a8"]]);
+    assert_eq!(running.spans(), (13.0, 0.0, 0.0));
+}
+
 #[tokio::test]
 async fn large_requests_are_cut_and_their_sender_hears_the_worst() {
     for (batch, first) in

@@ -271,6 +271,32 @@ async fn whatever_fails_nothing_is_lost_and_order_is_kept() {
     }
 }
 
+/// Whose a request is stays known across a restart.
+#[tokio::test]
+async fn requests_of_different_clients_stay_apart_on_disk() {
+    let scratch = tempfile::tempdir().unwrap();
+    let shared = storage(scratch.path());
+    let down = Destination::gated();
+    let yaml = "sending_queue: {storage: file_storage, num_consumers: 1, batch: {min_size: 2, flush_timeout: 1h, partition: {metadata_keys: [x-tenant]}}}";
+    let running = Running::start_with(yaml, &down, &shared).await;
+    for (tenant, name) in [("a", "a1"), ("b", "b1"), ("a", "a2"), ("b", "b2")] {
+        let (ack, outcome) = Ack::channel();
+        let mut batch = sent_by(&[("X-Tenant", tenant)], spans(&[name]));
+        let acks = Acks::one(ack).from_client(batch.acks().client().cloned());
+        batch.acks_mut().merge(acks);
+        running.send(batch).await;
+        assert_eq!(outcome.await.unwrap(), AckOutcome::Persisted);
+    }
+    running.send_awaited(spans(&["n1"])).await.await.unwrap();
+    running.kill().await;
+    let up = Destination::new(Vec::new());
+    let mut running = Running::start_with(yaml, &up, &shared).await;
+    running.finish().await;
+    let requests: Vec<Vec<String>> = up.bodies().iter().map(|body| names(body)).collect();
+    assert_eq!(requests, [vec!["a1", "a2"], vec!["b1", "b2"], vec!["n1"]]);
+    assert_eq!((running.spans(), running.size("traces")), ((5.0, 0.0, 0.0), 0.0));
+}
+
 /// A request whose only span has a name that cannot be compressed to less than half.
 fn bulky(number: u64, bytes: usize) -> (String, Batch) {
     let mut state = number.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15);

@@ -16,8 +16,8 @@ use pipeline::config::{ComponentId, ConfigErrors, parse};
 use pipeline::stop::StopSource;
 use pipeline::telemetry::Telemetry;
 use pipeline::{
-    Ack, AckOutcome, Acks, Attributes, Batch, Family, FamilyKind, MessageBatch, MetricBatch, Origin, Output, Part,
-    Point, PointGroup, Resource, Scope, Series, SeriesTable, Source, Value,
+    Ack, AckOutcome, Acks, Attributes, Batch, Client, Family, FamilyKind, MessageBatch, MetricBatch, Origin, Output,
+    Part, Point, PointGroup, Resource, Scope, Series, SeriesTable, Source, Value,
 };
 use tokio::sync::{Semaphore, oneshot};
 use tokio::task::JoinHandle;
@@ -175,6 +175,14 @@ pub(super) fn points(resource: &str, names: &[&str]) -> Batch {
     let point = |at| Point { series: at, flags: 0, time: 1, start: 0, value: Value::Int(1) };
     let points = (0..names.len() as u32).map(point).collect();
     Batch::Metrics(MetricBatch::new(vec![PointGroup::new(origin, table, points)]))
+}
+
+/// The same batch as a client with these request headers has sent it.
+pub(super) fn sent_by(headers: &[(&str, &str)], mut batch: Batch) -> Batch {
+    let client = Arc::new(Client::new(None, headers.iter().copied()));
+    let acks = batch.acks_mut();
+    *acks = std::mem::take(acks).from_client(Some(client));
+    batch
 }
 
 /// The names of spans, or of metrics, in a request.

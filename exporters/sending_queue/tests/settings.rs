@@ -31,7 +31,7 @@ fn the_collector_s_defaults() {
 #[test]
 fn all_keys_are_taken() {
     let yaml = "sending_queue:\n  enabled: true\n  num_consumers: 3\n  queue_size: 5000\n  sizer: bytes\n  block_on_overflow: false\n  \
-                wait_for_result: true\n  batch: {flush_timeout: 1s, min_size: 10, max_size: 20, sizer: bytes, partition: {metadata_keys: [a]}}\n\
+                wait_for_result: true\n  batch: {flush_timeout: 1s, min_size: 10, max_size: 20, sizer: bytes, partition: {metadata_keys: [A]}}\n\
                 retry_on_failure: {enabled: true, initial_interval: 1s, randomization_factor: 0.1, multiplier: 2, max_interval: 10s, max_elapsed_time: 1h}\n";
     let Delivery { queue, retry } = delivery(yaml).unwrap();
     let batch = BatchSettings { flush: Duration::from_secs(1), min: 10, max: 20, bytes: true };
@@ -63,6 +63,10 @@ fn the_collector_s_refusals() {
         (
             "sending_queue: {sizer: items, queue_size: 5, batch: {}}",
             "`min_size` must be less than or equal to `queue_size`",
+        ),
+        (
+            "sending_queue: {batch: {partition: {metadata_keys: [a, A]}}}",
+            "duplicate entry in metadata_keys: \"a\" (case-insensitive)",
         ),
         ("sending_queue: {queue: 1}", "queue"),
         ("retry_on_failure: {multiplier: -1}", "retry_on_failure::multiplier"),

@@ -16,7 +16,7 @@ const DEFAULT_PING: Duration = Duration::from_secs(10);
 
 /// Defines a configuration struct that has the Collector's gRPC client keys beside its own, as
 /// [`collector_http_client_config!`](crate::collector_http_client_config) does for HTTP. The struct gets `grpc_client()`, the shared part
-/// as a [`GrpcClientConfig`].
+/// as a [`GrpcClientConfig`]. What a key says that both have is written there.
 #[macro_export]
 macro_rules! grpc_client_config {
     (
@@ -36,13 +36,13 @@ macro_rules! grpc_client_config {
             pub tls: Option<$crate::tls::TlsClientConfig>,
             /// When to ask a silent connection whether it is still there.
             pub keepalive: Option<$crate::client::grpc::KeepaliveClientConfig>,
-            /// Accepted for the Collector's sake.
+            /// Accepted, as for HTTP.
             pub read_buffer_size: Option<u64>,
-            /// Accepted for the Collector's sake.
+            /// As `read_buffer_size`.
             pub write_buffer_size: Option<u64>,
             /// Accepted for the Collector's sake: whether a call waits for a connection or fails and is tried again comes to the same.
             pub wait_for_ready: bool,
-            /// Fields sent with every call, as a map or as a list of `{name, value}`.
+            /// As for HTTP, set on every call.
             pub headers: $crate::client::HeaderList,
             /// `round_robin` (default): calls go to all addresses of the endpoint's name in turn; `pick_first`: to the first that works.
             pub balancer_name: Option<String>,
@@ -50,9 +50,9 @@ macro_rules! grpc_client_config {
             pub authority: Option<String>,
             /// What the client calls itself. Default: the program's name and version.
             pub user_agent: Option<String>,
-            /// The extension that authenticates calls.
+            /// As for HTTP.
             pub auth: Option<$crate::auth::AuthConfig>,
-            /// Extensions that see every call. There are none yet that could be named here.
+            /// As for HTTP.
             pub middlewares: Vec<$crate::client::MiddlewareConfig>,
         }
 

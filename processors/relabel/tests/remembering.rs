@@ -7,8 +7,9 @@ use crate::testing::{group, origin, point, series, table};
 use pipeline::{MetricBatch, Origin, SeriesTable};
 use std::sync::Arc;
 
-fn origins(count: u32) -> Vec<Arc<Origin>> {
-    (0..count).map(|i| origin("j", &format!("host-{i}:9100"), &[("rack", &i.to_string())])).collect()
+/// Origins of a job that no other test may have: equal ones are one, and another test would keep them alive.
+fn origins(job: &str, count: u32) -> Vec<Arc<Origin>> {
+    (0..count).map(|i| origin(job, &format!("host-{i}:9100"), &[("rack", &i.to_string())])).collect()
 }
 
 #[test]
@@ -19,7 +20,7 @@ fn targets_that_serve_one_page_share_one_set_of_verdicts() {
                  - {action: labeldrop, regex: rack}\n\
                  - {target_label: cluster, replacement: c1}";
     let mut relabeller = relabeller(rules);
-    let (targets, table) = (origins(50), table("relabel_share", 20));
+    let (targets, table) = (origins("relabel_share", 50), table("relabel_share", 20));
     let mut tables = Vec::new();
     for target in &targets {
         let (out, dropped) = relabeller.lead(batch(target, &table));
@@ -38,7 +39,7 @@ fn targets_that_serve_one_page_share_one_set_of_verdicts() {
 fn what_depends_on_the_target_alone_stays_with_the_target() {
     let rules = "- {source_labels: [instance], regex: '(.*):.*', target_label: host}";
     let mut relabeller = relabeller(rules);
-    let (targets, table) = (origins(10), table("relabel_host", 20));
+    let (targets, table) = (origins("relabel_host", 10), table("relabel_host", 20));
     for (i, target) in targets.iter().enumerate() {
         let (out, _) = relabeller.lead(batch(target, &table));
         let group = &out.groups()[0];
@@ -52,7 +53,7 @@ fn routes_are_stored_once_even_where_targets_look_different() {
     let rules = "- {source_labels: [instance], target_label: host}\n\
                  - {source_labels: [__name__], regex: relabel_routes_1, action: drop}";
     let mut relabeller = relabeller(rules);
-    let (targets, table) = (origins(10), table("relabel_routes", 20));
+    let (targets, table) = (origins("relabel_routes", 10), table("relabel_routes", 20));
     let first = batch(&targets[0], &table);
     let second = batch(&targets[1], &table);
     drop((relabeller.lead(first.clone()), relabeller.lead(second.clone())));
@@ -109,7 +110,7 @@ fn nothing_is_left_of_what_has_ended() {
         "- {source_labels: [__name__], regex: x, action: drop}",
     ] {
         let mut relabeller = relabeller(rules);
-        for (i, target) in origins(20).iter().enumerate() {
+        for (i, target) in origins("relabel_end", 20).iter().enumerate() {
             relabeller.lead(batch(target, &table(&format!("relabel_end_{i}"), 5)));
         }
         assert_eq!(relabeller.cache.sizes().entries, 20);

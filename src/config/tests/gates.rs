@@ -41,6 +41,27 @@ fn stable_gates_cannot_be_switched_off() {
 }
 
 #[test]
+fn a_gate_is_what_a_key_is_that_is_not_written() {
+    let gates = FeatureGates::parse(["pkg.translator.prometheus.PermissiveLabelSanitization"]).unwrap();
+    assert!(gates.notices().is_empty(), "{:?}", gates.notices());
+    let completed = |gates: &FeatureGates, exporter: &str, block: &str| {
+        let mut node = pipeline::config::parse(block, "a.yaml").unwrap();
+        gates.complete(exporter, &mut node);
+        node.get("permissive_label_sanitization").map(|value| value.as_text().unwrap_or_default().to_owned())
+    };
+    for (exporter, block, value) in [
+        ("prometheusremotewrite", "endpoint: http://x", Some("true")),
+        ("awsprometheusremotewrite", "", Some("true")),
+        ("prometheus", "permissive_label_sanitization: false", Some("false")),
+        ("debug", "", None),
+    ] {
+        assert_eq!(completed(&gates, exporter, block).as_deref(), value, "{exporter} {block}");
+        let none = completed(&FeatureGates::default(), exporter, block);
+        assert_eq!(none.is_some(), block.starts_with("permissive"), "{exporter} {block}");
+    }
+}
+
+#[test]
 fn unknown_gates_name_the_closest() {
     let message = error("+exporter.prometheusremotewriteexporter.RetryOn429");
     assert!(

@@ -29,11 +29,17 @@ fn attempts(scene: &Scene) -> Vec<Attempt> {
 fn expired_and_unknown_keys_are_exchanged_and_the_same_batch_is_sent_again_at_once() {
     let python = require_python!(python());
     let cases = [
-        "The security token included in the request is expired",
-        "The security token included in the request is invalid.",
-        "UnrecognizedClientException",
+        forbidden("The security token included in the request is expired"),
+        forbidden("The security token included in the request is invalid."),
+        forbidden("UnrecognizedClientException"),
+        // As services with a protocol of JSON say it.
+        Reply::status(
+            400,
+            "{\"__type\":\"ExpiredTokenException\",\"message\":\"The security token included in the request is expired\"}",
+        ),
     ];
-    at_once(cases, |words| {
+    at_once(cases, |refusal| {
+        let Reply::Answer { status, .. } = refusal else { unreachable!() };
         let store = AwsStore::start(&python);
         let agent = Metadata::container(store.keys(), Duration::from_secs(3600), None, None);
         let uri = format!("{}/v1/credentials", agent.url());
@@ -46,11 +52,11 @@ fn expired_and_unknown_keys_are_exchanged_and_the_same_batch_is_sent_again_at_on
         let bad = format!("Credential={old}/");
         scene
             .store
-            .judge(move |request, _| request.header("authorization").unwrap().contains(&bad).then(|| forbidden(words)));
+            .judge(move |request, _| request.header("authorization").unwrap().contains(&bad).then(|| refusal.clone()));
         wait_until("another key", || scene.store.signers().len() == 2);
         scene.check_complete();
         let attempts = attempts(&scene);
-        let refused: Vec<&Attempt> = attempts.iter().filter(|attempt| attempt.status == 403).collect();
+        let refused: Vec<&Attempt> = attempts.iter().filter(|attempt| attempt.status == status).collect();
         assert!(!refused.is_empty());
         for refused in refused {
             let accepted =
@@ -124,6 +130,30 @@ fn credentials_that_stay_expired_are_named_and_data_waits_for_others() {
     std::fs::write(scene.home.credentials(), new.profile("default")).unwrap();
     scene.wait_for_signed(&new.id, 2);
     scene.check_complete();
+}
+
+#[test]
+fn a_400_that_goes_on_about_the_credentials_keeps_the_data_and_any_other_is_final() {
+    let python = require_python!(python());
+    let expired =
+        "{\"__type\":\"ExpiredTokenException\",\"message\":\"The security token included in the request is expired\"}";
+    let of_samples = "{\"message\":\"out of order sample: {error=\\\"ExpiredTokenException\\\"}\"}";
+    at_once([(expired, true), (of_samples, false)], |(words, of_identity)| {
+        let (store, key) = (AwsStore::start(&python), Key::lasting());
+        store.keys().add(&key);
+        let refusing = Arc::new(AtomicBool::new(true));
+        let refuses = Arc::clone(&refusing);
+        store.judge(move |_, _| refuses.load(Ordering::SeqCst).then(|| Reply::status(400, words)));
+        let mut scene = Scene::start(store, Home::new(), &key.variables());
+        if of_identity {
+            assert!(scene.oxidot.wait_for_log(TOLD).contains("the credentials have expired"));
+            refusing.store(false, Ordering::SeqCst);
+            scene.check_complete();
+        } else {
+            let line = scene.oxidot.wait_for_log("The store rejects samples for good");
+            assert!(line.contains("out of order sample") && scene.lines(TOLD) == 0, "{line}");
+        }
+    });
 }
 
 #[test]

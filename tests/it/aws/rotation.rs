@@ -126,6 +126,8 @@ fn every_way_of_writing_the_file_is_noticed() {
     // The directory is not there either.
     std::fs::remove_dir(home.path().join(".aws")).unwrap();
     let scene = Scene::start(store, home, &[]);
+    const NONE: &str = "There are no AWS credentials; requests wait for them.";
+    crate::support::wait_until("the first request waits", || scene.lines(NONE) == 1);
     let file = scene.home.credentials();
     let directory = file.parent().unwrap().to_owned();
     let use_new = |write: &dyn Fn(&str)| {
@@ -174,7 +176,7 @@ fn every_way_of_writing_the_file_is_noticed() {
     });
     scene.check_complete();
     assert_eq!(scene.lines("AWS credentials are there; requests are signed with them."), 1);
-    assert_eq!(scene.lines("There are no AWS credentials; requests wait for them."), 1);
+    assert_eq!(scene.lines(NONE), 1);
 }
 
 #[test]
