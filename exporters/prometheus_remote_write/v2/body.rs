@@ -141,24 +141,23 @@ impl Body {
         }
     }
 
-    /// Where to note where a series stands, and where it stands in this request already with as many bytes of everything.
-    fn find(&mut self, (table, index): (u32, u32), head: &Head) -> (usize, Option<u32>) {
+    /// Where a series stands in this request already, with as many bytes of everything.
+    fn find(&self, (table, index): (u32, u32), head: &Head) -> Option<u32> {
+        let seen = self.seen.get(place_of(table, index))?;
+        let known = (seen.request, seen.table, seen.index) == (self.request, table, index);
+        let fits = (seen.message, seen.references) == (head.message, head.references);
+        (known && fits).then_some(seen.at)
+    }
+
+    /// Notes where the series written last stands.
+    fn note(&mut self, (table, index): (u32, u32)) {
         if self.seen.is_empty() {
             // No request has this number yet.
             self.seen = vec![Seen { request: self.request.wrapping_sub(1), ..Seen::default() }; SEEN];
         }
-        let place = (table.wrapping_mul(0x9e37_79b1).wrapping_add(index) as usize) % SEEN;
-        let Some(seen) = self.seen.get(place) else { return (place, None) };
-        let known = (seen.request, seen.table, seen.index) == (self.request, table, index);
-        let fits = (seen.message, seen.references) == (head.message, head.references);
-        (place, (known && fits).then_some(seen.at))
-    }
-
-    #[inline]
-    fn note(&mut self, place: usize, (table, index): (u32, u32), at: usize, head: &Head) {
-        if let Some(seen) = self.seen.get_mut(place) {
-            let (message, references) = (head.message, head.references);
-            *seen = Seen { request: self.request, table, index, at: at as u32, message, references };
+        if let Some(seen) = self.seen.get_mut(place_of(table, index)) {
+            let Head { message, references, .. } = self.last.head;
+            *seen = Seen { request: self.request, table, index, at: self.last.at, message, references };
         }
     }
 
@@ -177,7 +176,7 @@ impl Body {
         let times = time.stamp().len() + self.start.bytes().len();
         let head = Head::new(references, times, self.about.bytes().len());
         let number = group.table.number;
-        let (place, known) = self.find((number, index), &head);
+        let known = self.find((number, index), &head);
         let references = self.scratch.0.as_slice();
         let end = End { bits, time, start: &self.start, about: &self.about, known };
         let mut out = self.series.elements();
@@ -195,8 +194,8 @@ impl Body {
         self.last.put_end(&mut out, &head, &end);
         drop(out);
         self.last.take(&mut self.scratch);
-        self.last.set((number, index, group.origin.number), at, head, &end);
-        self.note(place, (number, index), at, &head);
+        self.last.set((number, index, group.origin.number), at, Some(head), &end);
+        self.note((number, index));
     }
 
     /// Encodes the references of a series into the scratch; how many bytes come before those of the origin.
@@ -222,4 +221,10 @@ impl Body {
         }
         lead.unwrap_or(text.len())
     }
+}
+
+/// Where it is noted where a series stands.
+#[inline]
+fn place_of(table: u32, index: u32) -> usize {
+    (table.wrapping_mul(0x9e37_79b1).wrapping_add(index) as usize) % SEEN
 }

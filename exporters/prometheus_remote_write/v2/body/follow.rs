@@ -47,9 +47,10 @@ impl Body {
         }
         let patches = patches.get(..count).unwrap_or(&[]);
         let times = time.stamp().len() + self.start.bytes().len();
-        let head = self.last.head.of(times, self.about.bytes().len());
+        let other = self.last.head.other(times, self.about.bytes().len());
         let is_noted = self.last.is_noted_before(self.about.of);
-        let (place, known) = if is_noted { self.find((table.number, index), &head) } else { (0, None) };
+        let head = other.as_ref().unwrap_or(&self.last.head);
+        let known = if is_noted { self.find((table.number, index), head) } else { None };
         let end = End { bits, time, start: &self.start, about: &self.about, known };
         let mut out = self.series.elements();
         let at = out.position();
@@ -61,14 +62,15 @@ impl Body {
                 done = self.last.lead(table.lead(entry));
                 out.copy(known as usize, head.len() + done);
             }
-            _ => self.last.put_head(&mut out, &head),
+            _ => self.last.put_head(&mut out, head),
         }
         self.last.put_patched(&mut out, patches, done);
-        self.last.put_end(&mut out, &head, &end);
+        self.last.put_end(&mut out, head, &end);
         drop(out);
-        self.last.set((table.number, index, group.origin.number), at, head, &end);
+        self.last.patch(patches);
+        self.last.set((table.number, index, group.origin.number), at, other, &end);
         if is_noted {
-            self.note(place, (table.number, index), at, &head);
+            self.note((table.number, index));
         }
         true
     }

@@ -73,7 +73,7 @@ pub(super) struct Last {
     pub(super) table: u32,
     pub(super) origin: u32,
     pub(super) index: u32,
-    at: u32,
+    pub(super) at: u32,
     pub(super) head: Head,
     /// Its references and [`PADDING`], and where its own are.
     references: Vec<u8>,
@@ -122,13 +122,11 @@ impl Head {
         Self { bytes, len: at as u8, sample: sample as u8, about: about as u8, message, references }
     }
 
-    /// The same for a series with as many bytes of references.
+    /// That of a series with as many bytes of references, if it is another.
     #[inline(always)]
-    pub(super) fn of(&self, times: usize, about: usize) -> Self {
-        if (usize::from(self.sample), usize::from(self.about)) == (SAMPLE + times, about) {
-            return *self;
-        }
-        Self::new(self.references as usize, times, about)
+    pub(super) fn other(&self, times: usize, about: usize) -> Option<Self> {
+        let same = (usize::from(self.sample), usize::from(self.about)) == (SAMPLE + times, about);
+        (!same).then(|| Self::new(self.references as usize, times, about))
     }
 
     #[inline]
@@ -204,56 +202,65 @@ impl Last {
         self.begins || self.metadata != metadata || !self.written
     }
 
-    /// Takes `patches`, which are in their order, and writes the references that there are then; what is before `done` was
-    /// written.
+    /// Writes the references that are these but for `patches`, which are in their order; what is before `done` was written.
     #[inline(always)]
-    pub(super) fn put_patched(&mut self, out: &mut Elements<'_>, patches: &[Patch], mut done: usize) {
+    pub(super) fn put_patched(&self, out: &mut Elements<'_>, patches: &[Patch], mut done: usize) {
         let at = self.at as usize + self.head.len();
-        let (mut start, mut end) = (0, 0);
+        // New bytes, the first being the lowest, and where they begin and end.
+        let (mut new, mut start, mut end) = (0u128, 0, 0);
         for patch in patches {
             let patched = usize::from(patch.at);
-            self.patch(patch);
             if patched < done {
                 continue;
             }
-            if end > 0 && patched >= end + SHORTEST {
-                self.put_run(out, at, done, (start, end));
-                (done, end) = (end, 0);
+            if end > 0 && (patched >= end + SHORTEST || patched + 4 > start + SHORT) {
+                out.short_literal(new, end - start);
+                done = end;
+                end = 0;
             }
             if end == 0 {
                 start = patched;
+                if patched - done < SHORTEST && !out.continues(at + done) {
+                    start = done;
+                } else {
+                    out.copy(at + done, patched - done);
+                }
+                (new, end) = (0, start);
             }
+            // Short pieces between two are as well written anew.
+            new |= u128::from(self.piece(end, patched)) << (8 * (end - start));
+            new |= u128::from(patch.bytes) << (8 * (patched - start));
             end = patched + usize::from(patch.len);
         }
         if end > 0 {
-            self.put_run(out, at, done, (start, end));
+            out.short_literal(new, end - start);
             done = end;
         }
         out.copy(at + done, (self.head.references as usize).saturating_sub(done));
     }
 
-    /// Changes a reference. Behind all of them is [`PADDING`].
+    /// Up to three bytes of the references.
     #[inline(always)]
-    fn patch(&mut self, patch: &Patch) {
-        let at = usize::from(patch.at);
-        if let Some(place) = self.references.get_mut(at..at + 4).and_then(<[u8]>::first_chunk_mut::<4>) {
-            let kept = u64::MAX << (8 * patch.len);
-            let bytes = u64::from(u32::from_le_bytes(*place)) & kept | u64::from(patch.bytes);
-            *place = (bytes as u32).to_le_bytes();
+    fn piece(&self, start: usize, end: usize) -> u32 {
+        if start == end {
+            return 0;
         }
+        let bytes = self.references.get(start..start + 4).and_then(|bytes| bytes.first_chunk::<4>());
+        bytes.map_or(0, |bytes| u32::from_le_bytes(*bytes)) & !(u32::MAX << (8 * (end - start)))
     }
 
-    /// Writes the references from `done` on, which are as they stand behind `at`, and those in the run as new bytes.
+    /// Changes references.
     #[inline(always)]
-    fn put_run(&self, out: &mut Elements<'_>, at: usize, done: usize, (mut start, end): (usize, usize)) {
-        if start - done < SHORTEST && !out.continues(at + done) {
-            start = done;
-        } else {
-            out.copy(at + done, start - done);
-        }
-        match self.references.get(start..).and_then(|bytes| bytes.first_chunk::<{ SHORT + 1 }>()) {
-            Some(bytes) if end - start <= SHORT => out.short_literal(u128::from_le_bytes(*bytes), end - start),
-            _ => out.literal(self.references.get(start..end).unwrap_or(&[])),
+    pub(super) fn patch(&mut self, patches: &[Patch]) {
+        for patch in patches {
+            let Some(place) = self.references.get_mut(usize::from(patch.at)..) else { continue };
+            let bytes = patch.bytes.to_le_bytes();
+            // Each is one store.
+            match (patch.len, place) {
+                (1, [first, ..]) => *first = bytes[0],
+                (2, [first, second, ..]) => [*first, *second] = [bytes[0], bytes[1]],
+                (len, place) => place.iter_mut().zip(bytes).take(len.into()).for_each(|(place, byte)| *place = byte),
+            }
         }
     }
 
@@ -277,7 +284,7 @@ impl Last {
     #[inline(always)]
     pub(super) fn put_end(&self, out: &mut Elements<'_>, head: &Head, end: &End<'_>) {
         let before = self.at as usize + self.head.value_at();
-        let value = u128::from(end.bits);
+        let rest = |zeros: usize| u128::from(end.bits >> (8 * zeros));
         let zeros = zero_bytes(end.bits);
         let same_tag = self.written && self.head.sample == head.sample;
         let shared = if same_tag { zeros.min(zero_bytes(self.bits)) } else { 0 };
@@ -291,12 +298,12 @@ impl Last {
                 out.short_literal(head.tag(), TAG);
             }
             out.copy(self.round.0 as usize, round);
-            out.short_literal(value >> (8 * round), VALUE - round);
+            out.short_literal(if round < VALUE { rest(round) } else { 0 }, VALUE - round);
         } else if same_tag && (shared > 0 || out.continues(before - TAG)) {
             out.copy(before - TAG, TAG + shared);
-            out.short_literal(value >> (8 * shared), VALUE - shared);
+            out.short_literal(rest(shared), VALUE - shared);
         } else {
-            out.short_literal(value << (8 * TAG) | head.tag(), TAG + VALUE);
+            out.short_literal(rest(0) << (8 * TAG) | head.tag(), TAG + VALUE);
         }
         self.put_times_and_metadata(out, head, end, before + VALUE);
     }
@@ -320,15 +327,25 @@ impl Last {
         }
     }
 
-    /// Takes note of the series that was written at `at`; its references are those that there are.
+    /// Takes note of the series that was written at `at`, behind another head if there is one; its references are those that there
+    /// are.
     #[inline(always)]
-    pub(super) fn set(&mut self, (table, index, origin): (u32, u32, u32), at: usize, head: Head, end: &End<'_>) {
+    pub(super) fn set(
+        &mut self,
+        (table, index, origin): (u32, u32, u32),
+        at: usize,
+        head: Option<Head>,
+        end: &End<'_>,
+    ) {
+        if let Some(head) = head {
+            self.head = head;
+        }
         let zeros = zero_bytes(end.bits);
         if zeros >= MANY_ZEROS {
-            self.round = ((at + head.value_at()) as u32, zeros as u8);
+            self.round = ((at + self.head.value_at()) as u32, zeros as u8);
         }
         (self.table, self.index, self.origin) = (table, index, origin);
-        (self.written, self.at, self.head) = (true, at as u32, head);
+        (self.written, self.at) = (true, at as u32);
         (self.bits, self.millis, self.start_ms) = (end.bits, end.time.millis, end.start.millis);
         self.begins = self.metadata != end.about.of;
         self.metadata = end.about.of;
