@@ -173,8 +173,8 @@ impl Body {
     ) {
         let lead = self.encode(tables, group, entry);
         let references = self.scratch.0.len();
-        let times = time.stamp().len() + self.start.bytes().len();
-        let head = Head::new(references, times, self.about.bytes().len());
+        let times = time.stamp().len() + self.start.len();
+        let head = Head::new(references, times, self.about.len());
         let number = group.table.number;
         let known = self.find((number, index), &head);
         let references = self.scratch.0.as_slice();

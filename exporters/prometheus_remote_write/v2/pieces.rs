@@ -22,14 +22,15 @@ pub(super) struct Origin {
 pub(super) struct About {
     pub(super) of: Option<RefMetadata>,
     bytes: Vec<u8>,
+    word: u128,
 }
 
 /// The encoded start timestamp, which many samples share.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct StartField {
     pub(super) millis: i64,
-    pub(super) bytes: [u8; 11],
-    pub(super) len: u8,
+    word: u128,
+    len: u8,
 }
 
 impl StartField {
@@ -41,21 +42,24 @@ impl StartField {
     }
 
     #[cold]
-    pub(super) fn encode(&mut self, millis: i64) {
+    fn encode(&mut self, millis: i64) {
         let mut bytes = Vec::with_capacity(11);
         if millis != 0 {
             bytes.push(0x18);
             put_varint(&mut bytes, millis.cast_unsigned());
         }
-        self.millis = millis;
-        self.len = bytes.len() as u8;
-        if let Some(place) = self.bytes.get_mut(..bytes.len()) {
-            place.copy_from_slice(&bytes);
-        }
+        (self.millis, self.word, self.len) = (millis, word_of(&bytes), bytes.len() as u8);
     }
 
-    pub(super) fn bytes(&self) -> &[u8] {
-        self.bytes.get(..usize::from(self.len)).unwrap_or(&[])
+    /// Tag and number, the first byte being the lowest; nothing for zero.
+    #[inline]
+    pub(super) fn word(&self) -> u128 {
+        self.word
+    }
+
+    #[inline]
+    pub(super) fn len(&self) -> usize {
+        usize::from(self.len)
     }
 }
 
@@ -73,6 +77,7 @@ impl About {
         if let Some(RefMetadata { kind, help, unit }) = of {
             let (help, unit) = (numbers.of(interned, help), numbers.of(interned, unit));
             put_metadata(&mut self.bytes, MetricType::from_number(kind.into()), help, unit);
+            self.word = word_of(&self.bytes);
         }
     }
 
@@ -82,10 +87,22 @@ impl About {
         self.bytes.clear();
     }
 
+    /// All of it, the first byte being the lowest: tag and length, a number of one byte and two of up to five, each with its
+    /// tag, are 16 bytes at most.
     #[inline]
-    pub(super) fn bytes(&self) -> &[u8] {
-        &self.bytes
+    pub(super) fn word(&self) -> u128 {
+        self.word
     }
+
+    #[inline]
+    pub(super) fn len(&self) -> usize {
+        self.bytes.len()
+    }
+}
+
+/// Up to 16 bytes as a number, the first being the lowest.
+fn word_of(bytes: &[u8]) -> u128 {
+    bytes.iter().take(16).rev().fold(0, |word, byte| word << 8 | u128::from(*byte))
 }
 
 impl Origin {

@@ -39,15 +39,15 @@ impl Body {
                 return false;
             };
             let (bytes, len) = varint(self.numbers.of(&tables.interned, *id));
-            if len != spot.len {
+            if len != u16::from(spot.len) {
                 return false;
             }
             *patch = Patch { at: spot.at, len, bytes };
             count += 1;
         }
         let patches = patches.get(..count).unwrap_or(&[]);
-        let times = time.stamp().len() + self.start.bytes().len();
-        let other = self.last.head.other(times, self.about.bytes().len());
+        let times = time.stamp().len() + self.start.len();
+        let other = self.last.head.other(times, self.about.len());
         let is_noted = self.last.is_noted_before(self.about.of);
         let head = other.as_ref().unwrap_or(&self.last.head);
         let known = if is_noted { self.find((table.number, index), head) } else { None };
@@ -78,7 +78,7 @@ impl Body {
 
 /// A number as it is written, the first byte being the lowest, and how many bytes that is; 0 if they are more than four.
 #[inline]
-fn varint(number: u32) -> (u32, u8) {
+fn varint(number: u32) -> (u32, u16) {
     match number {
         0..0x80 => (number, 1),
         0x80..0x4000 => (number & 0x7f | 0x80 | number >> 7 << 8, 2),
@@ -89,7 +89,7 @@ fn varint(number: u32) -> (u32, u8) {
                 rest >>= 7;
                 len += 1;
             }
-            (bytes | rest << (8 * len), len as u8 + 1)
+            (bytes | rest << (8 * len), len as u16 + 1)
         }
         _ => (0, 0),
     }

@@ -44,9 +44,9 @@ pub(super) struct Spot {
 /// A reference that differs from the one that the last series has there.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Patch {
-    /// Where it is, and how long it is, up to four bytes.
+    /// Where it is, and how long it is, up to four bytes. There is no padding, so that several are set at once.
     pub(super) at: u16,
-    pub(super) len: u8,
+    pub(super) len: u16,
     /// The first is the lowest.
     pub(super) bytes: u32,
 }
@@ -134,7 +134,7 @@ impl Head {
         usize::from(self.len)
     }
 
-    #[inline]
+    #[inline(always)]
     pub(super) fn put(&self, out: &mut Elements<'_>) {
         out.short_literal(self.bytes, self.len());
     }
@@ -186,7 +186,7 @@ impl Last {
     }
 
     /// Writes a head, by reference if it is the same.
-    #[inline]
+    #[inline(always)]
     pub(super) fn put_head(&self, out: &mut Elements<'_>, head: &Head) {
         if self.written && self.head.is(head) {
             out.copy(self.at as usize, head.len());
@@ -314,16 +314,19 @@ impl Last {
         if self.written && (self.millis, self.start_ms) == (end.time.millis, end.start.millis) {
             out.copy(before, head.times());
         } else {
-            out.literal(end.time.stamp());
-            out.literal(end.start.bytes());
+            // Nothing here is a call, so that the state of `out` stays in registers.
+            out.short_literal(end.time.stamp_word(), end.time.stamp().len());
+            out.short_literal(end.start.word(), end.start.len());
         }
-        let about = end.about.bytes();
-        if self.written && self.metadata == end.about.of {
+        let about = end.about;
+        if self.written && self.metadata == about.of {
             out.copy(before + self.head.times(), about.len());
         } else if let Some(known) = end.known {
             out.copy(known as usize + head.value_at() + VALUE + head.times(), about.len());
         } else {
-            out.literal(about);
+            let (word, first) = (about.word(), about.len().min(SHORT));
+            out.short_literal(word, first);
+            out.short_literal(word >> (8 * SHORT), about.len() - first);
         }
     }
 
