@@ -148,7 +148,12 @@ fn abandon(directory: &Path, name: String, at: Position, index: &Index, replaced
 /// machine's power would begin where others stand, and miss what they had already.
 fn settle_on_disk(directory: &Path, index: &mut Index) {
     let cursors = index.cursors.iter_mut().filter(|cursor| cursor.dirty);
-    let synced = cursors.map(|cursor| disk::sync(&cursor.file.to_sync()?)).fold(Ok(()), io::Result::and);
+    let settle = |cursor: &mut Cursor| {
+        let (file, slot) = cursor.file.begin_sync()?;
+        disk::sync(&file)?;
+        cursor.file.synced(slot, cursor.acked)
+    };
+    let synced = cursors.map(settle).fold(Ok(()), io::Result::and);
     if let Err(error) = synced.and_then(|()| disk::sync_directory(directory)) {
         tracing::warn!(%error, directory = %directory.display(), "The files of a log cannot be synced to the disk.");
     }

@@ -27,9 +27,9 @@ impl Log {
         {
             let mut index = inner.index.lock();
             for (which, cursor) in index.cursors.iter_mut().enumerate().filter(|(_, cursor)| cursor.dirty) {
-                match cursor.file.to_sync() {
-                    Ok(file) => {
-                        cursors.push((which, file));
+                match cursor.file.begin_sync() {
+                    Ok((file, slot)) => {
+                        cursors.push((which, file, slot));
                         cursor.dirty = false;
                     }
                     Err(error) => handles = Err(error),
@@ -39,7 +39,7 @@ impl Log {
         // What one file cannot take, others may. What is acknowledged comes behind what it is about.
         let segments = files.iter().map(|file| disk::sync(file)).fold(Ok(()), io::Result::and);
         let directory = if directory_changed { disk::sync_directory(&inner.options.directory) } else { Ok(()) };
-        let positions = cursors.iter().map(|(_, file)| disk::sync(file)).fold(Ok(()), io::Result::and);
+        let positions = cursors.iter().map(|(_, file, _)| disk::sync(file)).fold(Ok(()), io::Result::and);
         let failed = |result: &io::Result<()>| result.is_err();
         if failed(&segments) || failed(&directory) {
             // The kernel may have thrown away what it could not write; what follows goes to another file.
@@ -47,14 +47,14 @@ impl Log {
             writer.active = None;
             writer.directory_changed |= directory_changed;
         }
-        if failed(&positions) {
-            let mut index = inner.index.lock();
-            for (which, _) in &cursors {
-                if let Some(cursor) = index.cursors.get_mut(*which) {
-                    cursor.dirty = true;
-                }
+        let mut index = inner.index.lock();
+        for (which, _, slot) in &cursors {
+            let Some(cursor) = index.cursors.get_mut(*which) else { continue };
+            if failed(&positions) || cursor.file.synced(*slot, cursor.acked).is_err() {
+                cursor.dirty = true;
             }
         }
+        drop(index);
         segments.and(directory).and(handles).and(positions)
     }
 
