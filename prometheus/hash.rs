@@ -50,15 +50,21 @@ pub fn offset_seed(fqdn: &str, external_labels: &Labels) -> u64 {
     fnv1a64_continue(fnv1a64(fqdn.as_bytes()), external_labels.to_string().as_bytes())
 }
 
-/// How long after `now_ns` (Unix time) a target is first scraped, in nanoseconds: so that scrapes of all targets are
+/// Where in its interval a target is scraped, in nanoseconds from the interval's start: so that scrapes of all targets are
 /// spread evenly over the interval, and a target keeps its phase. Zero if the interval is zero.
 #[must_use]
-pub fn first_scrape_delay(now_ns: u64, interval_ns: u64, hash: u64, seed: u64) -> u64 {
+pub fn scrape_phase(interval_ns: u64, hash: u64, seed: u64) -> u64 {
+    (hash ^ seed).checked_rem(interval_ns).unwrap_or(0)
+}
+
+/// How long after `now_ns` (Unix time) a target with this phase is first scraped, in nanoseconds. Zero if the interval is zero.
+#[must_use]
+pub fn first_scrape_delay(now_ns: u64, interval_ns: u64, phase_ns: u64) -> u64 {
     if interval_ns == 0 {
         return 0;
     }
     let base = interval_ns - now_ns % interval_ns;
-    let next = base.saturating_add((hash ^ seed) % interval_ns);
+    let next = base.saturating_add(phase_ns);
     if next > interval_ns { next - interval_ns } else { next }
 }
 
@@ -70,7 +76,7 @@ mod tests {
 
     use serde_json::Value;
 
-    use super::{first_scrape_delay, labels_hash, offset_seed, target_hash};
+    use super::{first_scrape_delay, labels_hash, offset_seed, scrape_phase, target_hash};
     use crate::duration::PromDuration;
     use crate::labels::Labels;
     use crate::vectors;
@@ -101,7 +107,7 @@ mod tests {
                 let interval =
                     interval.strip_suffix("m0s").map_or(interval.to_owned(), |minutes| format!("{minutes}m"));
                 let interval = interval.parse::<PromDuration>().unwrap().as_nanos();
-                let delay = first_scrape_delay(0, interval, hash, seed.parse().unwrap());
+                let delay = scrape_phase(interval, hash, seed.parse().unwrap());
                 assert_eq!(delay.to_string(), phase.as_str().unwrap(), "{key} of {row}");
                 phases += 1;
             }
@@ -144,11 +150,11 @@ mod tests {
     fn the_first_scrape_is_within_one_interval() {
         for now in [0, 1, 999, 1000, 12_345] {
             for hash in [0, 1, 500, u64::MAX] {
-                let delay = first_scrape_delay(now, 1000, hash, 7);
+                let delay = first_scrape_delay(now, 1000, scrape_phase(1000, hash, 7));
                 assert!(delay <= 1000, "{now} {hash}");
                 assert_eq!((now + delay) % 1000, (hash ^ 7) % 1000, "{now} {hash}");
             }
         }
-        assert_eq!(first_scrape_delay(5, 0, 1, 1), 0);
+        assert_eq!((first_scrape_delay(5, 0, 1), scrape_phase(0, 1, 1)), (0, 0));
     }
 }

@@ -1,8 +1,10 @@
 //! Where a destination stands, on disk.
 //!
-//! A cursor file has two slots, far enough apart to be in different pages of the disk. What was forced to the disk stays in one of
-//! them while the other is written, as often as it is, until that is forced there too; so writes that are torn or lost leave it. A write is 48 bytes into the page cache, which takes a microsecond, so a
-//! process that is killed sends again only what was under way.
+//! A cursor file has three slots, far enough apart to be in different pages of the disk: one holds what was forced to the disk, one
+//! what is being forced there, and one is written meanwhile, as often as it takes. So writes that are torn or lost leave what was
+//! forced. Once something was, the open slot has as much: a slot that goes bad later does not lead back to segments that were deleted
+//! because of it. A write is 48 bytes into the page cache, which takes a microsecond, so a process that is killed sends again only
+//! what was under way.
 //!
 //! A slot: generation, segment, offset, record, samples (8 bytes each), checksum (8) seeded with the name.
 
@@ -17,6 +19,7 @@ use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
 
 /// Distance of the slots.
 const APART: u64 = 4096;
+const SLOTS: u64 = 3;
 const SLOT: usize = 48;
 const BEGINNING: &str = "cursor-";
 
@@ -26,10 +29,23 @@ pub(crate) struct CursorFile {
     file: File,
     name_hash: u64,
     generation: u64,
-    /// Where the slot is that is written.
+    /// The slot that is written.
     open: u64,
-    /// Whether it was, since it became that.
-    written: bool,
+    /// The slot that was written last.
+    newest: u64,
+    /// What stands in it.
+    position: Position,
+    /// The slot that was forced to the disk last.
+    forced: u64,
+}
+
+/// A sync of a cursor's file that has begun.
+#[derive(Debug)]
+pub(crate) struct CursorSync {
+    pub(crate) file: File,
+    pub(crate) slot: u64,
+    /// Where the destination stands once it has succeeded.
+    pub(crate) position: Position,
 }
 
 /// What a cursor file said when it was opened.
@@ -37,7 +53,7 @@ pub(crate) struct CursorFile {
 pub(crate) enum Stored {
     /// There was none.
     Missing,
-    /// There was one, and neither slot can be trusted.
+    /// There was one, and none of its slots can be trusted.
     Damaged,
     /// Where the destination stands.
     At(Position),
@@ -46,17 +62,22 @@ pub(crate) enum Stored {
 impl CursorFile {
     pub(crate) fn open(directory: &Path, name: &str) -> io::Result<(Self, Stored)> {
         let path = directory.join(file_name(name));
-        let file = disk::open_or_create(&path)?;
-        Self::read(file, xxh3_64(name.as_bytes()))
+        let (this, stored) = Self::read(disk::open_or_create(&path)?, xxh3_64(name.as_bytes()))?;
+        if let Stored::At(_) = stored {
+            // It may have been read from the cache, and what is on the disk be in the slot that is written next.
+            disk::sync(&this.file)?;
+        }
+        Ok((this, stored))
     }
 
     /// Reads the slots of a file that belongs to a name with this hash.
     fn read(file: File, name_hash: u64) -> io::Result<(Self, Stored)> {
-        let mut this = Self { file, name_hash, generation: 0, open: 0, written: false };
+        let mut this =
+            Self { file, name_hash, generation: 0, open: 0, newest: 0, position: Position::default(), forced: 0 };
         let mut stored = if this.file.metadata()?.len() == 0 { Stored::Missing } else { Stored::Damaged };
-        for at in [0, APART] {
+        for number in 0..SLOTS {
             let mut slot = [0; SLOT];
-            this.file.seek(SeekFrom::Start(at))?;
+            this.file.seek(SeekFrom::Start(number * APART))?;
             match this.file.read_exact(&mut slot) {
                 Ok(()) => {}
                 Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => continue,
@@ -68,13 +89,14 @@ impl CursorFile {
             let generation = u64_at(&slot, 0);
             if generation > this.generation {
                 this.generation = generation;
-                this.open = APART - at;
-                stored = Stored::At(Position {
+                (this.newest, this.forced, this.open) = (number, number, (number + 1) % SLOTS);
+                this.position = Position {
                     segment: u64_at(&slot, 8),
                     offset: u64_at(&slot, 16),
                     record: u64_at(&slot, 24),
                     samples: u64_at(&slot, 32),
-                });
+                };
+                stored = Stored::At(this.position);
             }
         }
         Ok((this, stored))
@@ -90,31 +112,39 @@ impl CursorFile {
         }
         let sum = xxh3_64_with_seed(&slot[..40], self.name_hash);
         slot[40..].copy_from_slice(&sum.to_le_bytes());
-        self.written = true;
-        self.file.seek(SeekFrom::Start(self.open))?;
+        self.file.seek(SeekFrom::Start(self.open * APART))?;
         disk::write_all(&self.file, &slot)?;
-        self.generation = generation;
+        (self.generation, self.newest, self.position) = (generation, self.open, position);
         Ok(())
     }
 
-    /// A second handle to the file, to sync it by. What is stored from here on leaves what was stored before.
-    pub(crate) fn to_sync(&mut self) -> io::Result<File> {
-        let handle = self.file.try_clone()?;
-        self.turn();
-        Ok(handle)
-    }
-
-    /// Writes both slots, of which nothing is worth keeping, so that later writes find their place on a full disk.
-    pub(crate) fn begin(&mut self, position: Position) -> io::Result<()> {
-        self.store(position)?;
-        self.turn();
-        self.store(position)
-    }
-
-    fn turn(&mut self) {
-        if std::mem::take(&mut self.written) {
-            self.open = APART - self.open;
+    /// Begins to sync that the destination stands at a position. What is stored from here on leaves the slot that this is about.
+    pub(crate) fn begin_sync(&mut self, position: Position) -> io::Result<CursorSync> {
+        if self.position != position {
+            self.store(position)?;
         }
+        let file = self.file.try_clone()?;
+        let third = (0..SLOTS).find(|slot| ![self.newest, self.forced].contains(slot));
+        self.open = third.unwrap_or_default();
+        Ok(CursorSync { file, slot: self.newest, position })
+    }
+
+    /// A sync has succeeded. From here on two slots have its position, or later ones.
+    ///
+    /// # Errors
+    /// If the second one cannot be written.
+    pub(crate) fn synced(&mut self, sync: &CursorSync) -> io::Result<()> {
+        self.forced = sync.slot;
+        if self.newest == sync.slot { self.store(sync.position) } else { Ok(()) }
+    }
+
+    /// Writes all slots, of which nothing is worth keeping, so that later writes find their place on a full disk.
+    pub(crate) fn begin(&mut self, position: Position) -> io::Result<()> {
+        for slot in 0..SLOTS {
+            self.open = slot;
+            self.store(position)?;
+        }
+        Ok(())
     }
 }
 

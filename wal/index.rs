@@ -2,9 +2,10 @@
 //!
 //! Everything here is arithmetic on positions; files are the business of the modules around it.
 
-use crate::cursor::CursorFile;
+use crate::cursor::{CursorFile, CursorSync};
 use crate::segment::START;
 use std::collections::VecDeque;
+use std::io;
 
 /// A place between two records, with what lies before it.
 ///
@@ -104,6 +105,8 @@ pub(crate) struct Cursor {
     pub(crate) name: String,
     /// Up to here it has everything.
     pub(crate) acked: Position,
+    /// Up to here it will be known to have everything, whatever becomes of a machine or of one slot of its file.
+    pub(crate) settled: Position,
     /// Up to here it was handed everything.
     pub(crate) read: Position,
     pub(crate) losses: Losses,
@@ -134,6 +137,22 @@ pub(crate) struct View {
 }
 
 impl Cursor {
+    /// Begins to sync where it stands.
+    pub(crate) fn begin_sync(&mut self) -> io::Result<CursorSync> {
+        let begun = self.file.begin_sync(self.acked)?;
+        self.dirty = false;
+        Ok(begun)
+    }
+
+    /// The sync has ended; `done` says how.
+    pub(crate) fn end_sync(&mut self, sync: &CursorSync, done: bool) {
+        if done && self.file.synced(sync).is_ok() {
+            self.settled = self.settled.max(sync.position);
+        } else {
+            self.dirty = true;
+        }
+    }
+
     /// Goes to a later place where something is, over a gap in which nothing can be read.
     pub(crate) fn go_to(&mut self, place: Position) {
         if self.read < place {
@@ -243,7 +262,7 @@ impl Index {
 
     /// The segments that no destination needs any more, the active one aside.
     pub(crate) fn take_done(&mut self, active: Option<u64>) -> Vec<u64> {
-        let needed = self.cursors.iter().map(|cursor| cursor.acked).min().unwrap_or_else(|| self.start());
+        let needed = self.cursors.iter().map(|cursor| cursor.settled).min().unwrap_or_else(|| self.start());
         let mut done = Vec::new();
         while let Some(first) = self.segments.front().copied() {
             let read = first.number < needed.segment || needed.offset >= first.len && first.number == needed.segment;

@@ -148,7 +148,13 @@ fn abandon(directory: &Path, name: String, at: Position, index: &Index, replaced
 /// machine's power would begin where others stand, and miss what they had already.
 fn settle_on_disk(directory: &Path, index: &mut Index) {
     let cursors = index.cursors.iter_mut().filter(|cursor| cursor.dirty);
-    let synced = cursors.map(|cursor| disk::sync(&cursor.file.to_sync()?)).fold(Ok(()), io::Result::and);
+    let settle = |cursor: &mut Cursor| {
+        let begun = cursor.begin_sync()?;
+        let synced = disk::sync(&begun.file);
+        cursor.end_sync(&begun, synced.is_ok());
+        synced
+    };
+    let synced = cursors.map(settle).fold(Ok(()), io::Result::and);
     if let Err(error) = synced.and_then(|()| disk::sync_directory(directory)) {
         tracing::warn!(%error, directory = %directory.display(), "The files of a log cannot be synced to the disk.");
     }
@@ -200,8 +206,15 @@ fn open_cursor(
         }
     }
     let stood = if let Stored::At(position) = stored { position } else { at };
-    let mut cursor =
-        Cursor { name: name.to_owned(), acked: at, read: stood, losses: Losses::default(), file, dirty: true };
+    let mut cursor = Cursor {
+        name: name.to_owned(),
+        acked: at,
+        settled: Position::default(),
+        read: stood,
+        losses: Losses::default(),
+        file,
+        dirty: true,
+    };
     // Whatever is missing before the oldest segment went without being read.
     cursor.go_to(at);
     cursor.read = at;

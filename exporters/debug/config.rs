@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use pipeline::config::{ComponentId, ConfigErrors, Node, decode};
+use pipeline::config::{ComponentId, ConfigErrors, Node, decode_to_check};
 use serde::{Deserialize, Deserializer, de};
 
 /// How much is written of each batch.
@@ -83,8 +83,7 @@ impl DebugConfig {
     /// # Errors
     /// Everything that is wrong with it.
     pub fn read(node: &Node) -> Result<Self, ConfigErrors> {
-        let config: Self = decode(node, "")?;
-        let mut errors = ConfigErrors::new();
+        let (config, mut errors) = decode_to_check::<Self>(node, "")?;
         if config.verbosity.is_some() && config.loglevel.is_some() {
             errors.push(node.error_at(
                 "",

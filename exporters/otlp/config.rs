@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use net::client::grpc::GrpcSettings;
-use pipeline::config::{ConfigErrors, GoDuration, Node, decode};
+use pipeline::config::{ConfigErrors, GoDuration, Node, decode_to_check};
 use serde::Deserialize;
 
 use crate::sending_queue::Delivery;
@@ -33,8 +33,7 @@ pub(super) struct Config {
 
 impl Config {
     pub(super) fn read(node: &Node) -> Result<Self, ConfigErrors> {
-        let keys: Keys = decode(node, "")?;
-        let mut errors = ConfigErrors::new();
+        let (keys, mut errors) = decode_to_check::<Keys>(node, "")?;
         let delivery = Delivery::read(&keys.sending_queue, &keys.retry_on_failure, node, &mut errors);
         let client = keys.grpc_client().settings();
         let timeout = keys.timeout.unwrap_or(GoDuration::from_secs(5));

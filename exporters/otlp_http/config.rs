@@ -5,7 +5,7 @@ use std::time::Duration;
 use http::Uri;
 use net::client::{ClientSettings, CollectorDefaults, Compression, collector_settings};
 use pipeline::component::Signal;
-use pipeline::config::{ConfigErrors, Node, decode};
+use pipeline::config::{ConfigErrors, Node, decode_to_check};
 use serde::Deserialize;
 
 use crate::sending_queue::Delivery;
@@ -46,8 +46,7 @@ pub(super) struct Config {
 
 impl Config {
     pub(super) fn read(node: &Node) -> Result<Self, ConfigErrors> {
-        let keys: Keys = decode(node, "")?;
-        let mut errors = ConfigErrors::new();
+        let (keys, mut errors) = decode_to_check::<Keys>(node, "")?;
         let delivery = Delivery::read(&keys.sending_queue, &keys.retry_on_failure, node, &mut errors);
         let endpoints = endpoints(&keys, node, &mut errors);
         let json = match keys.encoding.as_deref() {

@@ -225,19 +225,23 @@ async fn statuses_mean_what_the_specification_says() {
 #[tokio::test]
 async fn who_cannot_be_reached_in_time_may_be_later() {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
-    let one = |timeout: &str| read(&format!("endpoint: http://{address}\ntimeout: {timeout}")).unwrap();
+    // Bound, so that no other test gets the port, and nobody listens.
+    let nobody = tokio::net::TcpSocket::new_v4().unwrap();
+    nobody.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let (silent, nobody) = (listener.local_addr().unwrap(), (nobody.local_addr().unwrap(), nobody));
+    let at = |address: std::net::SocketAddr, timeout: &str| {
+        read(&format!("endpoint: http://{address}\ntimeout: {timeout}")).unwrap()
+    };
     let send = |config: Config| async move {
         let client = HttpClient::new(&config.client, &Authenticators::default()).unwrap();
         let transport = HttpTransport::new(&config, client, None, Program { name: "oxidot", version: "1" });
         transport.send(Signal::Logs, &Bytes::from_static(b"x")).await
     };
     assert!(
-        matches!(send(one("50ms")).await, Attempt::Failed { why, .. } if why.contains("context deadline exceeded"))
+        matches!(send(at(silent, "50ms")).await, Attempt::Failed { why, .. } if why.contains("context deadline exceeded"))
     );
-    drop(listener);
     assert!(
-        matches!(send(one("60s")).await, Attempt::Failed { why, of_identity: false, .. } if why.contains("connection refused"))
+        matches!(send(at(nobody.0, "60s")).await, Attempt::Failed { why, of_identity: false, .. } if why.contains("connection refused"))
     );
 }
 

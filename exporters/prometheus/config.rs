@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use pipeline::config::{ConfigErrors, GoDuration, Node, decode};
+use pipeline::config::{ConfigErrors, GoDuration, Node, decode_to_check};
 use prometheus::translate::label_set::{LabelRules, sanitize_external_labels};
 use prometheus::translate::target_info::TargetInfoRules;
 use prometheus::translate::{LabelNamer, MetricNamer, TranslationStrategy};
@@ -62,8 +62,7 @@ impl PrometheusConfig {
     /// # Errors
     /// Everything that is wrong with it.
     pub fn read(node: &Node) -> Result<Self, ConfigErrors> {
-        let config: Self = decode(node, "")?;
-        let mut errors = ConfigErrors::new();
+        let (config, mut errors) = decode_to_check::<Self>(node, "")?;
         let is_empty = config.endpoint.as_deref().unwrap_or_default().is_empty();
         for (key, message) in
             config.http_server().problems().into_iter().filter(|(key, _)| !(is_empty && *key == "endpoint"))

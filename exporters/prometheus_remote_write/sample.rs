@@ -67,6 +67,13 @@ impl Timestamp {
         self.sample.get(11..usize::from(self.sample_len)).unwrap_or(&[])
     }
 
+    /// The same, the first byte being the lowest, and what is behind it.
+    #[inline]
+    pub(super) fn stamp_word(&self) -> u128 {
+        // The last 16 of 22 bytes, of which the first five are of the value.
+        self.sample.last_chunk::<16>().map_or(0, |bytes| u128::from_le_bytes(*bytes) >> (8 * 5))
+    }
+
     /// The sample at this time whose value has these bits, and some bytes more.
     #[inline]
     pub(super) fn sample_of(&self, bits: u64) -> [u8; SAMPLE_MAX] {

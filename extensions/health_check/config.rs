@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use pipeline::config::{ConfigErrors, GoDuration, Node, decode};
+use pipeline::config::{ConfigErrors, GoDuration, Node, decode_to_check};
 use serde::Deserialize;
 
 use super::failures::PipelineCheck;
@@ -68,8 +68,7 @@ impl HealthCheckConfig {
     /// # Errors
     /// Everything that is wrong with it, in the Collector's words.
     pub fn read(node: &Node) -> Result<Self, ConfigErrors> {
-        let config: Self = decode(node, "")?;
-        let mut errors = ConfigErrors::new();
+        let (config, mut errors) = decode_to_check::<Self>(node, "")?;
         let mut check = |bad: bool, key: &str, message: &str| {
             if bad {
                 errors.push(node.error_at("", key, message));

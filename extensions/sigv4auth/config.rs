@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use aws::{CredentialSettings, RoleSettings, SigningSettings};
-use pipeline::config::{ConfigErrors, Node, decode};
+use pipeline::config::{ConfigErrors, Node, decode_to_check};
 use serde::Deserialize;
 
 /// As the Collector has them.
@@ -40,8 +40,7 @@ impl SigV4AuthConfig {
     /// # Errors
     /// Everything that is wrong with it.
     pub fn read(node: &Node) -> Result<Self, ConfigErrors> {
-        let config: Self = decode(node, "")?;
-        let mut errors = ConfigErrors::new();
+        let (config, mut errors) = decode_to_check::<Self>(node, "")?;
         let role = &config.assume_role;
         if role.arn.is_empty() {
             for (key, value, message) in [

@@ -6,6 +6,7 @@
 
 use std::future::Future;
 use std::io::{self, IoSlice, Write};
+use std::mem::MaybeUninit;
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll};
 
@@ -238,13 +239,15 @@ fn poll_exchange(
 
 /// Parses a head at the beginning of `buffer`; `None` if it is not complete yet. Also gives its length in bytes.
 fn parse_head(buffer: &[u8], method: &Method) -> Result<Option<(Head, usize)>, Failure> {
-    let mut fields = [httparse::EMPTY_HEADER; MAX_FIELDS];
-    let mut response = httparse::Response::new(&mut fields);
+    // Not initialized: these are four KiB, of which a head needs a few hundred bytes.
+    let mut fields = [const { MaybeUninit::uninit() }; MAX_FIELDS];
+    let mut response = httparse::Response::new(&mut []);
     let malformed = |reason: &dyn std::fmt::Display| {
         let shown: String = buffer.iter().take(40).flat_map(|byte| byte.escape_ascii()).map(char::from).collect();
         Failure::protocol(format!("malformed HTTP response \"{shown}\": {reason}"))
     };
-    let len = match response.parse(buffer) {
+    let parser = httparse::ParserConfig::default();
+    let len = match parser.parse_response_with_uninit_headers(&mut response, buffer, &mut fields) {
         Ok(httparse::Status::Complete(len)) => len,
         Ok(httparse::Status::Partial) => return Ok(None),
         Err(error) => return Err(malformed(&error)),

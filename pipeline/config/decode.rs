@@ -43,17 +43,33 @@ pub fn decode<T: DeserializeOwned>(node: &Node, path: &str) -> Result<T, ConfigE
     decode_with(node, path, KeyStyle::Collector)
 }
 
+/// [`decode`] for a block that is checked further: what can be read of it, and the problems so far, to which checks add theirs. What
+/// only repeats one of these in other words, about a key that is wrong or misspelt, is then not added ([`ConfigErrors::push`]).
+///
+/// # Errors
+/// All problems, if what is left of the block cannot be read.
+pub fn decode_to_check<T: DeserializeOwned>(node: &Node, path: &str) -> Result<(T, ConfigErrors), ConfigErrors> {
+    let (value, state) = read_all(node, path, KeyStyle::Collector)?;
+    Ok((value, state.errors.of_reading(state.unread)))
+}
+
 /// [`decode`] with a choice of wording.
 ///
 /// # Errors
 /// As [`decode`].
 pub fn decode_with<T: DeserializeOwned>(node: &Node, path: &str, style: KeyStyle) -> Result<T, ConfigErrors> {
+    let (value, state) = read_all(node, path, style)?;
+    state.errors.into_result(value)
+}
+
+/// What can be read of a block, and what is wrong with the rest; only the latter if nothing can be read.
+fn read_all<T: DeserializeOwned>(node: &Node, path: &str, style: KeyStyle) -> Result<(T, State), ConfigErrors> {
     let context = Context { style, state: RefCell::default() };
     let place = Place { parent: None, step: Step::Root(path) };
     loop {
         let reader = Reader { context: &context, node, key_span: None, place: &place, slot: Slot::Root };
         let error = match T::deserialize(reader) {
-            Ok(value) => return context.state.into_inner().errors.into_result(value),
+            Ok(value) => return Ok((value, context.state.into_inner())),
             Err(error) => error.located(&reader),
         };
         if !context.record(error, node) {
@@ -77,6 +93,8 @@ struct State {
     errors: ConfigErrors,
     /// Values left out because they could not be read.
     failed: HashSet<usize>,
+    /// Their paths.
+    unread: Vec<String>,
     /// Values left out because they are null.
     absent: HashSet<usize>,
     /// Keys already reported.
@@ -130,6 +148,7 @@ impl Context {
         if error.kind == ErrorKind::Null {
             return state.absent.insert(location.address);
         }
+        state.unread.push(location.path.clone());
         if !location.has_failed_part(&error.kind, &state.failed) && state.errors.len() < MAX_ERRORS {
             state.errors.push(ConfigError {
                 span: location.span,

@@ -53,6 +53,10 @@ impl fmt::Display for ConfigError {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ConfigErrors {
     errors: Vec<ConfigError>,
+    /// Keys that are there and could not be read, if these are the problems of a block that is checked further.
+    unread: Vec<String>,
+    /// Names that were misspelt there.
+    misspelt: Vec<String>,
 }
 
 impl ConfigErrors {
@@ -61,11 +65,30 @@ impl ConfigErrors {
         Self::default()
     }
 
-    /// Adds a problem.
+    /// Adds a problem, unless it only follows from what could not be read.
     pub fn push(&mut self, error: ConfigError) {
-        if !self.errors.contains(&error) {
+        if !self.errors.contains(&error) && !self.follows(&error) {
             self.errors.push(error);
         }
+    }
+
+    /// The same, as the problems of a block that is checked further, in which the values at these paths could not be read.
+    #[must_use]
+    pub(super) fn of_reading(self, unread: Vec<String>) -> Self {
+        let misspelt = self.errors.iter().filter_map(|error| error.suggestion.clone()).collect();
+        Self { unread, misspelt, ..self }
+    }
+
+    /// Whether a problem is about a value that could not be read, about what is in it or around it, or about a key that is missing
+    /// because its name was misspelt.
+    fn follows(&self, error: &ConfigError) -> bool {
+        let within = |path: &str, outer: &str| {
+            let rest = path.strip_prefix(outer);
+            rest.is_some_and(|rest| rest.is_empty() || outer.is_empty() || rest.starts_with([':', '[']))
+        };
+        let key = error.path.rsplit("::").next().unwrap_or_default();
+        self.misspelt.iter().any(|name| name == key)
+            || self.unread.iter().any(|unread| within(&error.path, unread) || within(unread, &error.path))
     }
 
     /// Adds all of `other`.
@@ -156,7 +179,7 @@ impl ConfigErrors {
 
 impl From<ConfigError> for ConfigErrors {
     fn from(error: ConfigError) -> Self {
-        Self { errors: vec![error] }
+        Self { errors: vec![error], ..Self::default() }
     }
 }
 

@@ -37,7 +37,7 @@ mod secret;
 #[cfg(test)]
 mod tests;
 
-pub use self::decode::{KeyStyle, decode, decode_with};
+pub use self::decode::{KeyStyle, decode, decode_to_check, decode_with};
 pub use self::duration::{DurationError, GoDuration};
 pub use self::error::{ConfigError, ConfigErrors, suggest};
 pub use self::fields::{Section, StringList};

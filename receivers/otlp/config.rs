@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use net::auth::Authenticators;
 use net::server::{GrpcServerConfig, HttpServerError, HttpServerSettings};
-use pipeline::config::{ConfigErrors, GoDuration, Node, Section, decode};
+use pipeline::config::{ConfigErrors, GoDuration, Node, Section, decode_to_check};
 use serde::Deserialize;
 
 use crate::acknowledge::Acknowledge;
@@ -62,8 +62,7 @@ impl OtlpConfig {
     /// # Errors
     /// Everything that is wrong with it.
     pub fn read(node: &Node) -> Result<Self, ConfigErrors> {
-        let config: Self = decode(node, "")?;
-        let mut errors = ConfigErrors::new();
+        let (config, mut errors) = decode_to_check::<Self>(node, "")?;
         if config.protocols.grpc.0.is_none() && config.protocols.http.0.is_none() {
             let message = "must specify at least one protocol when using the OTLP receiver";
             errors.push(node.error_at("", "protocols", message));

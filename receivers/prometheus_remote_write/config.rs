@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use net::auth::Authenticators;
 use net::server::{Encodings, HttpServerError, HttpServerSettings};
-use pipeline::config::{ConfigErrors, Node, decode};
+use pipeline::config::{ConfigErrors, Node, decode_to_check};
 use serde::Deserialize;
 
 use crate::acknowledge::Acknowledge;
@@ -30,8 +30,7 @@ impl RemoteWriteConfig {
     /// # Errors
     /// Everything that is wrong with it.
     pub fn read(node: &Node) -> Result<Self, ConfigErrors> {
-        let config: Self = decode(node, "")?;
-        let mut errors = ConfigErrors::new();
+        let (config, mut errors) = decode_to_check::<Self>(node, "")?;
         for (key, message) in config.http_server().problems() {
             errors.push(node.error_at("", key, message));
         }

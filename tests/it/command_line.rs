@@ -48,6 +48,31 @@ fn a_valid_configuration_is_passed_without_a_word() {
 }
 
 #[test]
+fn a_key_that_is_wrong_hides_no_other() {
+    let text = "\
+receivers:
+  otlp:
+    protocols:
+      grpc: {endpoint: nowhere, mistake: 1}
+exporters:
+  prometheusremotewrite:
+    endpoint: store/api/v1/write
+    timeot: 5s
+    max_batch_size_bytes: many
+    headers: {X-Prometheus-Remote-Write-Version: '1'}
+  otlphttp: {encoding: xml, mistake: 1}
+service:
+  pipelines:
+    metrics: {receivers: [otlp], exporters: [prometheusremotewrite, otlphttp]}
+";
+    let (_directory, path) = file(text);
+    let (code, _, stderr) = run(&mut command(&["validate", "--config", &path]));
+    let lines: Vec<&str> =
+        stderr.lines().filter_map(|line| line.strip_prefix(&format!("{path}:"))?.split(':').next()).collect();
+    assert_eq!((code, lines), (Some(1), vec!["4", "4", "7", "8", "9", "10", "11", "11", "11"]), "{stderr}");
+}
+
+#[test]
 fn addresses_to_listen_on_are_checked_before_anything_listens() {
     let text = "\
 receivers:

@@ -23,23 +23,17 @@ impl Log {
             let mut writer = inner.writer.lock();
             (std::mem::take(&mut writer.unsynced), std::mem::take(&mut writer.directory_changed))
         };
-        let (mut cursors, mut handles) = (Vec::new(), Ok(()));
-        {
-            let mut index = inner.index.lock();
-            for (which, cursor) in index.cursors.iter_mut().enumerate().filter(|(_, cursor)| cursor.dirty) {
-                match cursor.file.to_sync() {
-                    Ok(file) => {
-                        cursors.push((which, file));
-                        cursor.dirty = false;
-                    }
-                    Err(error) => handles = Err(error),
-                }
+        let (mut cursors, mut begun) = (Vec::new(), Ok(()));
+        for (which, cursor) in inner.index.lock().cursors.iter_mut().enumerate().filter(|(_, cursor)| cursor.dirty) {
+            match cursor.begin_sync() {
+                Ok(sync) => cursors.push((which, sync)),
+                Err(error) => begun = Err(error),
             }
         }
         // What one file cannot take, others may. What is acknowledged comes behind what it is about.
         let segments = files.iter().map(|file| disk::sync(file)).fold(Ok(()), io::Result::and);
         let directory = if directory_changed { disk::sync_directory(&inner.options.directory) } else { Ok(()) };
-        let positions = cursors.iter().map(|(_, file)| disk::sync(file)).fold(Ok(()), io::Result::and);
+        let positions = cursors.iter().map(|(_, sync)| disk::sync(&sync.file)).fold(Ok(()), io::Result::and);
         let failed = |result: &io::Result<()>| result.is_err();
         if failed(&segments) || failed(&directory) {
             // The kernel may have thrown away what it could not write; what follows goes to another file.
@@ -47,15 +41,14 @@ impl Log {
             writer.active = None;
             writer.directory_changed |= directory_changed;
         }
-        if failed(&positions) {
-            let mut index = inner.index.lock();
-            for (which, _) in &cursors {
-                if let Some(cursor) = index.cursors.get_mut(*which) {
-                    cursor.dirty = true;
-                }
+        let mut index = inner.index.lock();
+        for (which, sync) in &cursors {
+            if let Some(cursor) = index.cursors.get_mut(*which) {
+                cursor.end_sync(sync, !failed(&positions));
             }
         }
-        segments.and(directory).and(handles).and(positions)
+        drop(index);
+        segments.and(directory).and(begun).and(positions)
     }
 
     /// Drops what is too old, syncs if the policy wants it, and deletes what nobody needs any more: in this order, so that a
@@ -66,7 +59,7 @@ impl Log {
     /// As [`Log::sync`].
     pub fn maintain(&self) -> io::Result<()> {
         self.0.enforce_age();
-        let synced = if self.0.options.sync == SyncPolicy::Never { Ok(()) } else { self.sync() };
+        let synced = if self.0.options.sync == SyncPolicy::Never { self.0.settle_unsynced() } else { self.sync() };
         self.0.remove_done();
         synced
     }
@@ -127,6 +120,15 @@ impl Log {
 }
 
 impl Inner {
+    /// As after a sync, where nothing is to be forced to the disk.
+    fn settle_unsynced(&self) -> io::Result<()> {
+        for cursor in self.index.lock().cursors.iter_mut().filter(|cursor| cursor.dirty) {
+            let begun = cursor.begin_sync()?;
+            cursor.end_sync(&begun, true);
+        }
+        Ok(())
+    }
+
     /// Before another segment is begun: syncs the oldest that waits for it if there are too many, and so holds up whoever appends.
     pub(super) fn make_room_for_handles(&self, writer: &mut Writer) -> io::Result<()> {
         while writer.unsynced.len() >= MAX_UNSYNCED {

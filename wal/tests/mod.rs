@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
 mod by_hand;
+mod cursors;
 mod damage;
 
 pub(crate) use damage::fuzz_seconds;

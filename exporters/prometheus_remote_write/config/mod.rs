@@ -12,7 +12,7 @@ pub(super) use endpoints::Settings;
 use keys::Keys;
 use naming::translation;
 use net::client::{ClientSettings, CollectorDefaults};
-use pipeline::config::{ConfigErrors, GoDuration, Node, decode};
+use pipeline::config::{ConfigErrors, GoDuration, Node, decode_to_check};
 use prometheus::remote_write::protocol::{Backoff, Encoding, ProtocolVersion, UnknownMessage, is_reserved_header};
 use signing::{endpoint, signing};
 use std::time::Duration;
@@ -105,8 +105,8 @@ fn shown(endpoint: &http::Uri) -> String {
 impl Config {
     /// Reads the block of one store.
     pub(super) fn read(node: &Node, dialect: Dialect) -> Result<Self, ConfigErrors> {
-        let keys: Keys = decode(node, "")?;
-        let mut problems = Problems { node, errors: ConfigErrors::new() };
+        let (keys, errors) = decode_to_check::<Keys>(node, "")?;
+        let mut problems = Problems { node, errors };
         let endpoint = endpoint(&keys, &mut problems);
         let defaults = CollectorDefaults { timeout: Some(Duration::from_secs(5)), compression: None };
         let mut http = keys.http_client();

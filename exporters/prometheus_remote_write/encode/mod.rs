@@ -10,14 +10,14 @@ mod target_info;
 
 use super::account::Mark;
 use super::delta::Deltas;
-use super::labels::LabelTables;
+use super::labels::{LabelTables, WireOrigin};
 use super::limits::Guard;
 use super::metrics::Metrics;
 use super::sample::{STALE, Timestamp, sent_value};
 use super::spread::{self, shard_of, turn_of};
 use super::table::{Form, ReadyTable, Run, WireTable};
 use super::translation::Translation;
-use super::v2::{Start, SymbolTables};
+use super::v2::{Group, Start, SymbolTables};
 use super::whole;
 use pipeline::{Acks, Exemplar, MetricBatch, Point, PointGroup, Value};
 use prometheus::remote_write::protocol::ProtocolVersion;
@@ -219,9 +219,11 @@ impl Encoder {
         let mut next = 0;
         while let Some(point) = group.points.get(next) {
             let index = next;
-            if let Some(ready) = ready.as_deref() {
+            if ready.is_some() || references.is_some() {
                 let end = exemplars.peek().map_or(group.points.len(), |exemplar| exemplar.point as usize);
-                next += self.run((&table, ready), turn, &time, group.points.get(index..end).unwrap_or_default(), acks);
+                let points = group.points.get(index..end).unwrap_or_default();
+                let of = Known { table: &table, origin: &origin, ready: ready.as_deref(), group: references.as_ref() };
+                next += self.run(&of, turn, (&time, &mut start), points, acks);
                 if next > index {
                     continue;
                 }
@@ -283,29 +285,37 @@ impl Encoder {
         }
     }
 
-    /// Encodes the first of `points` as long as they are what nearly all are: see [`super::table::Trail::write_run`]. Says how many.
+    /// Encodes the first of `points` as long as they are what nearly all are: see [`super::table::Trail::write_run`] and
+    /// [`super::v2::Body::write_run`]. Says how many.
     #[inline]
     fn run(
         &mut self,
-        (table, ready): (&WireTable, &ReadyTable),
+        of: &Known<'_>,
         turn: usize,
-        time: &Timestamp,
+        (time, start): (&Timestamp, &mut Start),
         points: &[Point],
         acks: &Acks,
     ) -> usize {
-        let Some((entry, points)) = table.of_a_class(points).filter(|_| time.nanos >= self.guard.oldest) else {
+        let Some((entry, points)) = of.table.of_a_class(points).filter(|_| time.nanos >= self.guard.oldest) else {
             return 0;
         };
         let at = shard_of(entry.class(), turn, self.active);
         let Some(shard) = self.shards.get_mut(at) else { return 0 };
-        let Body::V1(body) = &mut shard.body else { return 0 };
         let room = self.limits.samples.saturating_sub(shard.contents.values() as usize);
         let points = points.get(..room).unwrap_or(points);
-        let BodyV1 { writer, trail } = &mut **body;
-        trail.enter(self.groups);
         let Limits { raw_bytes, packed_bytes, .. } = self.limits;
-        let run = Run { ready, first: entry, time, wide: self.guard.wide, raw_bytes, packed_bytes };
-        let written = trail.write_run(writer, run, points);
+        let wide = self.guard.wide;
+        let written = match (&mut shard.body, of.ready, of.group) {
+            (Body::V1(body), Some(ready), _) => {
+                let BodyV1 { writer, trail } = &mut **body;
+                trail.enter(self.groups);
+                trail.write_run(writer, Run { ready, first: entry, time, wide, raw_bytes, packed_bytes }, points)
+            }
+            (Body::V2(body), _, Some(group)) if group.widest() + of.origin.len() < wide => {
+                body.write_run((&self.symbols, group), points, (time, start), (raw_bytes, packed_bytes))
+            }
+            _ => 0,
+        };
         if written > 0 {
             shard.took_samples(written, time, acks);
             if shard.full(self.limits) {
@@ -339,6 +349,14 @@ impl Encoder {
             }
         }
     }
+}
+
+/// What is known of the series of a group: in both versions, in version 1.0, and in version 2.0.
+struct Known<'a> {
+    table: &'a WireTable,
+    origin: &'a WireOrigin,
+    ready: Option<&'a ReadyTable>,
+    group: Option<&'a Group>,
 }
 
 /// Exemplars in the order of their points.

@@ -2,10 +2,12 @@
 //!
 //! A request carries each string once, as a symbol, and everything else refers to it by number. The numbers hold
 //! for one request, so what can be remembered are the strings: each is interned once for the exporter
-//! ([`SymbolTables`]), and a series is a list of such ids, in the order of its table. A shard then keeps, for the
-//! request it fills, which id has which number ([`numbers`]), and the references of a series, encoded, once it has
-//! met it ([`Body`]). From then on a sample of that series, at any target of its job, is written like one of version 1.0:
-//! as snappy references to the last one, with the origin's references, the value and perhaps the time as new bytes.
+//! ([`SymbolTables`]), and a series is a list of such ids, in the order of its table. Of each series the table knows which of its
+//! ids differ from those of the series before it, and a shard keeps, for the request it fills, which id has which number
+//! ([`numbers`]) and what the series written last looks like ([`Body`]). A sample is then written as snappy references to that
+//! one, with the few numbers that differ, the value and perhaps the time as new bytes: nothing is looked up or encoded for
+//! what stays. Where a family begins, its metadata and its name are references to where the same series stands in the request
+//! for an origin before, if there is one.
 
 mod body;
 mod numbers;
@@ -15,4 +17,4 @@ mod tables;
 mod tests;
 
 pub(super) use body::{Body, Message};
-pub(super) use tables::{Start, SymbolTables};
+pub(super) use tables::{Group, Start, SymbolTables};

@@ -13,9 +13,14 @@ pub(super) struct Numbers {
     by_id: hashbrown::HashMap<u32, u32, BuildHasherDefault<Spread>>,
     /// Strings that are not interned, since they do not come again: trace ids and the like.
     others: HashMap<Box<[u8]>, u32>,
+    /// Ids and numbers that were asked for last, by the id: those of a page come again and again.
+    recent: Vec<(u32, u32)>,
     count: u32,
     pub(super) writer: SnappyBlockWriter,
 }
+
+/// About as many as a page has strings that change from series to series; 8 KiB.
+const RECENT: usize = 1024;
 
 /// Ids are small and dense; all that is needed is that their bits are spread.
 #[derive(Clone, Copy, Debug, Default)]
@@ -43,13 +48,27 @@ impl Numbers {
     /// The number of the interned string `id`.
     #[inline]
     pub(super) fn of(&mut self, interned: &Symbols, id: u32) -> u32 {
+        match self.recent.get(id as usize % RECENT) {
+            // Where nothing was asked for, there is the empty string, which has the number 0 always.
+            Some((known, number)) if *known == id => *number,
+            _ => self.look(interned, id),
+        }
+    }
+
+    #[inline(never)]
+    fn look(&mut self, interned: &Symbols, id: u32) -> u32 {
         if id == 0 {
             return 0;
         }
-        match self.by_id.get(&id) {
+        let number = match self.by_id.get(&id) {
             Some(number) => *number,
             None => self.first(interned, id),
+        };
+        self.recent.resize(RECENT, (0, 0));
+        if let Some(place) = self.recent.get_mut(id as usize % RECENT) {
+            *place = (id, number);
         }
+        number
     }
 
     fn first(&mut self, interned: &Symbols, id: u32) -> u32 {
@@ -60,6 +79,12 @@ impl Numbers {
         };
         self.by_id.insert(id, number);
         number
+    }
+
+    /// How many strings have numbers.
+    #[inline]
+    pub(super) fn count(&self) -> u32 {
+        self.count
     }
 
     /// The number of any string.
@@ -96,6 +121,7 @@ impl Numbers {
     pub(super) fn clear(&mut self) {
         self.by_id.clear();
         self.others.clear();
+        self.recent.clear();
         self.count = 0;
     }
 }

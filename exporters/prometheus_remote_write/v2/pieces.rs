@@ -1,50 +1,36 @@
-//! Pieces of a time series that repeat: the references of an origin, what a series has in common with the one before, and
-//! the time since which it counts.
+//! Pieces of a time series that repeat: the references of an origin, the metadata of a family, the time since which a series
+//! counts.
 
 use super::numbers::Numbers;
-use super::tables::RefOrigin;
-use prometheus::remote_write::snappy::Elements;
+use super::tables::{RefMetadata, RefOrigin};
+use prometheus::remote_write::wire::MetricType;
 use prometheus::remote_write::wire::encode::put_varint;
-use prometheus::remote_write::wire::v2::Symbols;
-
-/// A repetition shorter than this is not worth a reference.
-const SHORTEST: usize = 4;
+use prometheus::remote_write::wire::v2::{Symbols, put_metadata};
 
 /// The origin whose points are being written.
 #[derive(Debug, Default)]
 pub(super) struct Origin {
     pub(super) number: u32,
     /// Its references, encoded.
-    pub(super) text: Vec<u8>,
+    text: Vec<u8>,
     /// Where in the text each label ends.
-    pub(super) ends: Vec<u16>,
-    /// A number for the list of ends.
-    pub(super) shape: u32,
-    /// Lists of ends that were met in this request.
-    pub(super) shapes: Vec<Vec<u16>>,
-    /// A run of its labels in the block: from which label to which, and where.
-    pub(super) run: Option<(u8, u8, u32)>,
-    /// The origin before it, its references, and which labels of this one are the same: those of a job's targets differ in
-    /// one or two.
-    pub(super) before: u32,
-    pub(super) text_before: Vec<u8>,
-    pub(super) same: Vec<bool>,
+    ends: Vec<u16>,
 }
 
-/// A series in the block, up to its value.
+/// The encoded metadata, which the series of a family share.
 #[derive(Debug, Default)]
-pub(super) struct Spelled {
-    pub(super) bytes: Vec<u8>,
-    pub(super) at: Option<u32>,
-    pub(super) bits: u64,
+pub(super) struct About {
+    pub(super) of: Option<RefMetadata>,
+    bytes: Vec<u8>,
+    word: u128,
 }
 
 /// The encoded start timestamp, which many samples share.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct StartField {
     pub(super) millis: i64,
-    pub(super) bytes: [u8; 11],
-    pub(super) len: u8,
+    word: u128,
+    len: u8,
 }
 
 impl StartField {
@@ -56,32 +42,74 @@ impl StartField {
     }
 
     #[cold]
-    pub(super) fn encode(&mut self, millis: i64) {
+    fn encode(&mut self, millis: i64) {
         let mut bytes = Vec::with_capacity(11);
         if millis != 0 {
             bytes.push(0x18);
             put_varint(&mut bytes, millis.cast_unsigned());
         }
-        self.millis = millis;
-        self.len = bytes.len() as u8;
-        if let Some(place) = self.bytes.get_mut(..bytes.len()) {
-            place.copy_from_slice(&bytes);
+        (self.millis, self.word, self.len) = (millis, word_of(&bytes), bytes.len() as u8);
+    }
+
+    /// Tag and number, the first byte being the lowest; nothing for zero.
+    #[inline]
+    pub(super) fn word(&self) -> u128 {
+        self.word
+    }
+
+    #[inline]
+    pub(super) fn len(&self) -> usize {
+        usize::from(self.len)
+    }
+}
+
+impl About {
+    #[inline]
+    pub(super) fn set(&mut self, numbers: &mut Numbers, interned: &Symbols, of: Option<RefMetadata>) {
+        if of != self.of {
+            self.encode(numbers, interned, of);
         }
     }
 
-    pub(super) fn bytes(&self) -> &[u8] {
-        self.bytes.get(..usize::from(self.len)).unwrap_or(&[])
+    fn encode(&mut self, numbers: &mut Numbers, interned: &Symbols, of: Option<RefMetadata>) {
+        self.clear();
+        self.of = of;
+        if let Some(RefMetadata { kind, help, unit }) = of {
+            let (help, unit) = (numbers.of(interned, help), numbers.of(interned, unit));
+            put_metadata(&mut self.bytes, MetricType::from_number(kind.into()), help, unit);
+            self.word = word_of(&self.bytes);
+        }
     }
+
+    /// Forgets the request.
+    pub(super) fn clear(&mut self) {
+        self.of = None;
+        self.bytes.clear();
+    }
+
+    /// All of it, the first byte being the lowest: tag and length, a number of one byte and two of up to five, each with its
+    /// tag, are 16 bytes at most.
+    #[inline]
+    pub(super) fn word(&self) -> u128 {
+        self.word
+    }
+
+    #[inline]
+    pub(super) fn len(&self) -> usize {
+        self.bytes.len()
+    }
+}
+
+/// Up to 16 bytes as a number, the first being the lowest.
+fn word_of(bytes: &[u8]) -> u128 {
+    bytes.iter().take(16).rev().fold(0, |word, byte| word << 8 | u128::from(*byte))
 }
 
 impl Origin {
     /// Encodes the references of `origin`.
     #[cold]
     pub(super) fn enter(&mut self, numbers: &mut Numbers, interned: &Symbols, origin: &RefOrigin) {
-        self.before = self.number;
-        (self.number, self.run) = (origin.number, None);
-        std::mem::swap(&mut self.text, &mut self.text_before);
-        let shape_before = self.shape;
+        self.number = origin.number;
         self.text.clear();
         self.ends.clear();
         for label in origin.ids.chunks(2) {
@@ -90,27 +118,11 @@ impl Origin {
             }
             self.ends.push(self.text.len() as u16);
         }
-        let known = self.shapes.iter().position(|shape| *shape == self.ends);
-        self.shape = known.unwrap_or(self.shapes.len()) as u32;
-        if known.is_none() {
-            self.shapes.push(self.ends.clone());
-        }
-        self.same.clear();
-        if self.before == 0 || self.shape != shape_before {
-            self.before = 0;
-            return;
-        }
-        let mut start = 0;
-        for end in self.ends.iter().map(|end| usize::from(*end)) {
-            self.same.push(self.text.get(start..end) == self.text_before.get(start..end));
-            start = end;
-        }
     }
 
     /// Forgets the request. No origin has the number 0.
     pub(super) fn clear(&mut self) {
-        (self.number, self.before) = (0, 0);
-        self.shapes.clear();
+        self.number = 0;
     }
 
     /// The references of the labels from number `first` up to number `end`.
@@ -119,64 +131,6 @@ impl Origin {
         let at =
             |labels: u8| usize::from(labels).checked_sub(1).and_then(|last| self.ends.get(last)).map_or(0, |end| *end);
         self.text.get(usize::from(at(first))..usize::from(at(end))).unwrap_or(&[])
-    }
-
-    /// Writes them, as far as possible by references to `from`, where those of the origin `of` stand.
-    #[inline]
-    pub(super) fn put(&mut self, out: &mut Elements<'_>, (first, end): (u8, u8), of: u32, mut from: usize) {
-        if of == self.number {
-            return out.copy(from, self.labels(first, end).len());
-        }
-        if of == self.before {
-            for label in first..end {
-                let piece = self.labels(label, label + 1);
-                match self.same.get(usize::from(label)) {
-                    Some(true) => out.copy(from, piece.len()),
-                    _ => out.literal(piece),
-                }
-                from += piece.len();
-            }
-            return;
-        }
-        let at = out.position() as u32;
-        let run = self.labels(first, end);
-        match self.run {
-            Some((of, to, from)) if (of, to) == (first, end) && run.len() >= 2 * SHORTEST => {
-                out.copy(from as usize, run.len());
-            }
-            _ => {
-                out.literal(run);
-                self.run = Some((first, end, at));
-            }
-        }
-    }
-}
-
-impl Spelled {
-    /// Writes `bytes` and a value, with what they have in common with the one before as references to it.
-    #[inline]
-    pub(super) fn put(&self, out: &mut Elements<'_>, bytes: &[u8], bits: u64) {
-        let value = bits.to_le_bytes();
-        let Some(at) = self.at.map(|at| at as usize) else {
-            out.literal(bytes);
-            return out.literal(&value);
-        };
-        let before = self.bytes.as_slice();
-        let most = bytes.len().min(before.len());
-        let mut prefix = common_prefix(bytes, before);
-        if prefix < SHORTEST {
-            prefix = 0;
-        }
-        let suffix = common_suffix(bytes, before).min(most - prefix);
-        out.copy(at, prefix);
-        if suffix < SHORTEST {
-            out.literal(bytes.get(prefix..).unwrap_or(&[]));
-            return out.literal(&value);
-        }
-        let zeros = zero_bytes(bits).min(zero_bytes(self.bits));
-        out.literal(bytes.get(prefix..bytes.len() - suffix).unwrap_or(&[]));
-        out.copy(at + before.len() - suffix, suffix + zeros);
-        out.literal(value.get(zeros..).unwrap_or(&[]));
     }
 }
 

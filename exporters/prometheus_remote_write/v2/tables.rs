@@ -1,12 +1,13 @@
 //! Labels and metadata as lists of interned strings, for origins and for the series of tables.
 
-use super::super::labels::{Pieces, Runs, WireOrigin, cut_points, first_label, label_pairs};
-use super::super::metadata::metric_type;
+mod build;
+
+use super::super::labels::{Pieces, WireOrigin, cut_points, label_pairs};
 use super::super::sample::Timestamp;
 use super::super::table::WireTable;
-use pipeline::{Family, FamilyKind, Part, Point, PointGroup, Series, SeriesTable, Slot};
+use build::{Builder, created, label_ends};
+use pipeline::{Part, Point, PointGroup, Series, SeriesTable, Slot};
 use prometheus::remote_write::wire::v2::Symbols;
-use prometheus::translate::UnitNamer;
 use std::collections::HashMap;
 use std::sync::{Arc, Weak};
 
@@ -44,6 +45,8 @@ pub(crate) struct RefTable {
     pub(super) entries: Box<[RefEntry]>,
     ids: Box<[u32]>,
     cuts: Box<[(u16, u8)]>,
+    /// The most bytes that a series' own labels have in version 1.0, by which the guard measures them.
+    widest: usize,
     /// By place: where in the table the series is that says when this one began; empty if there is none.
     created: Box<[u32]>,
 }
@@ -55,11 +58,19 @@ pub(crate) struct RefEntry {
     cuts: u32,
     labels: u16,
     cuts_len: u8,
+    /// Which ids differ from those of the series before, a bit for each, or [`LOOK`].
+    changed: u32,
     /// Whether its values count up from a time on.
     counts: bool,
     /// Type, help and unit; `None` if they are not sent.
     pub(super) metadata: Option<RefMetadata>,
 }
+
+/// It is to be looked which ids differ.
+const LOOK: u32 = 1 << 31;
+
+/// The most labels that are compared: two bits for each are a number.
+const MOST_COMPARED: u16 = 31;
 
 /// Type, help and unit of a family.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -215,106 +226,32 @@ impl SymbolTables {
     }
 }
 
-/// For each series, the one of its family and attributes that says when it began.
-fn created(table: &SeriesTable) -> Vec<u32> {
-    let tells = |series: &Arc<Series>| series.part == Part::Created;
-    if !table.as_slice().iter().any(tells) {
-        return Vec::new();
-    }
-    let identity = |series: &Arc<Series>| (Arc::clone(&series.family.name), series.attributes.clone());
-    let mut by_identity = HashMap::new();
-    for (index, series) in (0u32..).zip(table.as_slice()) {
-        if tells(series) {
-            by_identity.insert(identity(series), index);
-        }
-    }
-    let of = |series: &Arc<Series>| by_identity.get(&identity(series)).copied().unwrap_or(NONE);
-    table.as_slice().iter().map(of).collect()
-}
-
-/// A table while it is made.
-#[derive(Default)]
-struct Builder {
-    entries: Vec<RefEntry>,
-    ids: Vec<u32>,
-    cuts: Vec<(u16, u8)>,
-}
-
-impl Builder {
-    /// Appends a series; `labels` are its own, encoded, and where those of the origin stand among them.
-    fn add(&mut self, interned: &mut Symbols, labels: Option<(&[u8], &Runs)>, series: &Series, metadata: bool) {
-        let (ids, cuts) = (self.ids.len() as u32, self.cuts.len() as u32);
-        let (own, runs) = labels.unwrap_or_default();
-        let mut runs = runs.iter().peekable();
-        let (mut count, mut at) = (0usize, 0usize);
-        for (name, value, end) in labels_with_ends(own) {
-            while let Some((_, through)) = runs.next_if(|(cut, _)| usize::from(*cut) <= at) {
-                self.cuts.push((count as u16, *through));
-            }
-            self.ids.extend([interned.reference(name), interned.reference(value)]);
-            count += 1;
-            at = end;
-        }
-        self.cuts.extend(runs.map(|(_, through)| (count as u16, *through)));
-        self.entries.push(RefEntry {
-            ids,
-            cuts,
-            labels: count as u16,
-            cuts_len: (self.cuts.len() - cuts as usize) as u8,
-            counts: counts(series),
-            metadata: metadata.then(|| RefMetadata::of(&series.family, interned)),
-        });
+impl RefEntry {
+    /// Whether it stands apart in its table: it has no labels here, not even a name.
+    #[inline]
+    pub(super) fn is_apart(&self) -> bool {
+        self.labels == 0
     }
 
-    fn finish(self, of: Weak<SeriesTable>, number: u32, created: Vec<u32>) -> RefTable {
-        RefTable {
-            of,
-            number,
-            entries: self.entries.into(),
-            ids: self.ids.into(),
-            cuts: self.cuts.into(),
-            created: created.into(),
-        }
+    #[inline]
+    fn ids<'a>(&self, all: &'a [u32]) -> &'a [u32] {
+        let (start, len) = (self.ids as usize, 2 * usize::from(self.labels));
+        all.get(start..).and_then(|ids| ids.get(..len)).unwrap_or(&[])
     }
-}
 
-/// Names, values and ends of encoded labels.
-fn labels_with_ends(own: &[u8]) -> impl Iterator<Item = (&[u8], &[u8], usize)> {
-    let ends = label_ends(own);
-    label_pairs(own).zip(ends).map(|((name, value), end)| (name, value, end))
-}
+    #[inline]
+    fn cuts<'a>(&self, all: &'a [(u16, u8)]) -> &'a [(u16, u8)] {
+        let (start, len) = (self.cuts as usize, usize::from(self.cuts_len));
+        all.get(start..).and_then(|cuts| cuts.get(..len)).unwrap_or(&[])
+    }
 
-/// Where each of some encoded labels ends.
-fn label_ends(own: &[u8]) -> impl Iterator<Item = usize> {
-    let mut at = 0;
-    std::iter::from_fn(move || {
-        let (_, size) = first_label(own.get(at..)?)?;
-        at += size;
-        Some(at)
-    })
-}
-
-/// Whether values of this series count from a start time on, which is what version 2.0 has it for.
-fn counts(series: &Series) -> bool {
-    series.part != Part::Created
-        && matches!(
-            series.family.kind,
-            FamilyKind::Sum { monotonic: true, .. }
-                | FamilyKind::Histogram { .. }
-                | FamilyKind::ExponentialHistogram { .. }
-                | FamilyKind::Summary
-        )
-        && !matches!(series.part, Part::Quantile(_))
-}
-
-impl RefMetadata {
-    fn of(family: &Family, interned: &mut Symbols) -> Self {
-        let unit = UnitNamer { utf8: false }.build(&family.unit);
-        Self {
-            kind: metric_type(family) as u8,
-            help: interned.reference(family.description.as_bytes()),
-            unit: interned.reference(unit.as_bytes()),
+    /// Which ids differ from those of `before`, a bit for each, if the origin's labels stand behind as many labels in both.
+    fn changed(&self, before: &Self, ids: &[u32], cuts: &[(u16, u8)]) -> Option<u64> {
+        if self.labels != before.labels || self.labels > MOST_COMPARED || self.cuts(cuts) != before.cuts(cuts) {
+            return None;
         }
+        let both = self.ids(ids).iter().zip(before.ids(ids));
+        Some(both.enumerate().fold(0, |changed, (at, (a, b))| changed | u64::from(a != b) << at))
     }
 }
 
@@ -322,15 +259,29 @@ impl RefTable {
     /// Ids of names and values of a series' own labels.
     #[inline]
     pub(super) fn ids(&self, entry: &RefEntry) -> &[u32] {
-        let (start, len) = (entry.ids as usize, 2 * usize::from(entry.labels));
-        self.ids.get(start..).and_then(|ids| ids.get(..len)).unwrap_or(&[])
+        entry.ids(&self.ids)
     }
 
     /// Behind how many of a series' own labels those of the origin stand, and how many of these are through then.
     #[inline]
     pub(super) fn cuts(&self, entry: &RefEntry) -> &[(u16, u8)] {
-        let (start, len) = (entry.cuts as usize, usize::from(entry.cuts_len));
-        self.cuts.get(start..).and_then(|cuts| cuts.get(..len)).unwrap_or(&[])
+        entry.cuts(&self.cuts)
+    }
+
+    /// How many of a series' own labels are before those of the origin.
+    #[inline]
+    pub(super) fn lead(&self, entry: &RefEntry) -> usize {
+        usize::from(self.cuts(entry).first().map_or(entry.labels, |(labels, _)| *labels))
+    }
+
+    /// Which ids of `entry`, which is the one at `index`, differ from those of the one at `before`, a bit for each, if the
+    /// origin's labels stand behind as many labels in both.
+    #[inline]
+    pub(super) fn changed(&self, before: u32, (index, entry): (u32, &RefEntry)) -> Option<u64> {
+        if entry.changed != LOOK && before.wrapping_add(1) == index {
+            return Some(entry.changed.into());
+        }
+        entry.changed(self.entries.get(before as usize)?, &self.ids, &self.cuts)
     }
 
     /// Whether the one series of this table has the origin's labels at `runs`.
@@ -346,6 +297,12 @@ impl RefTable {
 }
 
 impl Group {
+    /// The most bytes that the labels of one of its series, without those of the origin, have in version 1.0.
+    #[inline]
+    pub(crate) fn widest(&self) -> usize {
+        self.table.widest
+    }
+
     /// When the series of `point` began to count, in milliseconds since the Unix epoch; 0 if that is not known or does not
     /// apply.
     #[inline]

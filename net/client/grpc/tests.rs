@@ -181,17 +181,21 @@ async fn one_connection_serves_all_calls_until_it_ends() {
     assert!(futures_util::future::join_all(calls).await.iter().all(Result::is_ok));
     assert_eq!((*server.connections.lock(), server.seen.lock().len()), (1, 20));
     drop(server);
+    // Nobody else gets its port meanwhile.
+    let returning = loop {
+        let socket = tokio::net::TcpSocket::new_v4().unwrap();
+        socket.set_reuseaddr(true).unwrap();
+        match socket.bind(address) {
+            Ok(()) => break socket,
+            Err(_) => tokio::time::sleep(Duration::from_millis(1)).await,
+        }
+    };
     // The end of the server is noticed, and its return too.
     let gone = async { while call(&client, b"x").await.is_ok() {} };
     tokio::time::timeout(Duration::from_secs(60), gone).await.unwrap();
     let error = call(&client, b"x").await.unwrap_err();
     assert!(matches!(&error, GrpcError::Transport(text) if text.contains("connection refused")), "{error}");
-    let back = loop {
-        match TcpListener::bind(address).await {
-            Ok(listener) => break serve_on(listener, None, Answer::ok(b"")),
-            Err(_) => tokio::time::sleep(Duration::from_millis(20)).await,
-        }
-    };
+    let back = serve_on(returning.listen(64).unwrap(), None, Answer::ok(b""));
     assert_eq!(call(&client, b"x").await.unwrap(), "");
     assert_eq!(*back.connections.lock(), 1);
 }
@@ -199,10 +203,7 @@ async fn one_connection_serves_all_calls_until_it_ends() {
 #[tokio::test]
 async fn calls_go_to_all_addresses_that_work() {
     let (first, second) = (serve(Answer::ok(b"1")).await, serve(Answer::ok(b"2")).await);
-    let nobody = {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        listener.local_addr().unwrap()
-    };
+    let (_kept, nobody) = crate::testing::nobody();
     let addresses = vec![first.address, nobody, second.address];
     for (name, spread) in [("round_robin", true), ("pick_first", false)] {
         let client = client(&format!(r#"{{"endpoint":"http://nowhere.invalid:1","balancer_name":"{name}"}}"#));

@@ -7,7 +7,7 @@ use super::*;
 
 #[tokio::test]
 async fn nobody_listens() {
-    let address = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+    let (_kept, address) = crate::testing::nobody();
     let url: Uri = format!("http://{address}/metrics").parse().unwrap();
     let error = fails(&plain(), &Request::get(url.clone())).await;
     assert_eq!(error.kind(), RequestErrorKind::ConnectRefused);

@@ -79,7 +79,7 @@ async fn a_proxy_s_refusal_is_told() {
     assert!(text.contains("refused to connect to target.example:443: 407 Proxy Authentication Required"), "{text}");
     assert!(!text.contains("secret"), "{text}");
 
-    let nobody = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+    let (_kept, nobody) = crate::testing::nobody();
     let client = through(&format!("http://{nobody}"), Default::default());
     let error = fails(&client, &Request::get("http://target.example/".parse().unwrap())).await;
     assert_eq!(error.kind(), RequestErrorKind::Proxy);

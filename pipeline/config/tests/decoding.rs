@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 
 use super::super::{
-    ComponentId, DuplicateKeys, GoDuration, KeyStyle, Node, Section, StringList, decode, decode_with, parse,
-    parse_document,
+    ComponentId, DuplicateKeys, GoDuration, KeyStyle, Node, Section, StringList, decode, decode_to_check, decode_with,
+    parse, parse_document,
 };
 
 #[derive(Debug, Deserialize, PartialEq)]
@@ -269,6 +269,48 @@ fn enums_may_carry_data() {
          t:2:1: b: unknown value \"fiel\" (valid values: none, file, fixed); did you mean \"file\"?\n\
          t:3:1: c: expected a mapping with exactly one key"
     );
+}
+
+#[test]
+fn checks_go_on_where_something_cannot_be_read_and_repeat_nothing() {
+    #[derive(Debug, Default, Deserialize)]
+    #[serde(default, deny_unknown_fields)]
+    struct Checked {
+        endpoint: String,
+        timeout: Option<u32>,
+        inner: Inner,
+    }
+    #[derive(Debug, Default, Deserialize)]
+    #[serde(default, deny_unknown_fields)]
+    struct Inner {
+        size: i32,
+    }
+    let problems = |yaml: &str| {
+        let node = parse(yaml, "a.yaml").unwrap();
+        let (checked, mut errors) = decode_to_check::<Checked>(&node, "").unwrap();
+        if checked.endpoint.is_empty() {
+            errors.push(node.error_at("", "endpoint", "missing"));
+        }
+        if checked.timeout.is_none() {
+            errors.push(node.error_at("", "timeout", "none"));
+        }
+        if checked.inner.size < 1 {
+            errors.push(node.error_at("", "inner::size", "small"));
+        }
+        let Err(errors) = errors.into_result(()) else { return Vec::new() };
+        errors.iter().map(|error| format!("{}: {}", error.path, error.message)).collect::<Vec<_>>()
+    };
+    assert_eq!(problems("{endpoint: x, timeout: 1, inner: {size: 1}}"), [""; 0]);
+    // A key that is wrong hides nothing else, and is not wrong twice.
+    assert_eq!(problems("{endpont: x, timeout: y, inner: {size: -1}}").len(), 3);
+    assert_eq!(
+        problems("{other: x, timeout: 1, inner: {size: 1}}"),
+        ["endpoint: missing", ": has invalid keys: other"]
+    );
+    assert_eq!(problems("{endpoint: x, timeout: 1, inner: {size: z}}").len(), 1);
+    assert_eq!(problems("{endpoint: x, timeout: 1, inner: [1]}").len(), 1);
+    let both = problems("{endpoint: x, timeout: 1, inner: {size: -1, more: 2}}");
+    assert_eq!(both, ["inner::size: small", "inner: has invalid keys: more"]);
 }
 
 #[test]

@@ -101,10 +101,10 @@ impl<'a> Elements<'a> {
         if self.open > 0 && self.open + len <= SHORT_LITERAL {
             self.open += len;
             self.tag_open();
-            self.put(bytes.to_le_bytes(), len);
+            self.put_word(bytes, len);
         } else {
             (self.tag, self.open) = (self.at, len);
-            self.put((bytes << 8 | (len as u128 - 1) << 2).to_le_bytes(), 1 + len);
+            self.put_word(bytes << 8 | (len as u128 - 1) << 2, 1 + len);
         }
         self.raw += len;
     }
@@ -216,6 +216,20 @@ impl<'a> Elements<'a> {
         match self.writer.packed.get_mut(self.at..self.at.wrapping_add(N)) {
             Some(place) => place.copy_from_slice(&bytes),
             None => put_growing(&mut self.writer.packed, self.at, &bytes),
+        }
+        self.at += len;
+    }
+
+    /// The same for a chunk, the first byte being the lowest. It comes out of two registers, and goes from there.
+    #[inline(always)]
+    fn put_word(&mut self, word: u128, len: usize) {
+        let place = self.writer.packed.get_mut(self.at..self.at.wrapping_add(CHUNK));
+        match place.and_then(|place| place.split_at_mut_checked(CHUNK / 2)) {
+            Some((low, high)) => {
+                low.copy_from_slice(&(word as u64).to_le_bytes());
+                high.copy_from_slice(&((word >> 64) as u64).to_le_bytes());
+            }
+            None => put_growing(&mut self.writer.packed, self.at, &word.to_le_bytes()),
         }
         self.at += len;
     }

@@ -268,9 +268,27 @@ impl Reading {
         self.out_of_bounds = 0;
     }
 
-    /// Takes one sample of a kept series.
+    /// Takes one sample of a kept series. The usual kind is taken here, so that it costs no call.
     #[inline]
     fn take(
+        &mut self,
+        place: &Place,
+        value: f64,
+        timestamp: Option<i64>,
+        scrape_time: i64,
+        now_ms: i64,
+        exemplar: Option<&exposition::Exemplar<'_>>,
+    ) {
+        if timestamp.is_some() || exemplar.is_some() || place.mark.repeat() {
+            return self.take_unusual(place, value, timestamp, scrape_time, now_ms, exemplar);
+        }
+        let Some(points) = self.points.get_mut(place.slot()) else { return };
+        let value = Value::Float(value);
+        points.push(Point { series: place.series, flags: 0, time: scrape_time, start: 0, value });
+    }
+
+    /// Takes a sample with a timestamp or an exemplar, or of a series that has occurred before.
+    fn take_unusual(
         &mut self,
         place: &Place,
         value: f64,

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 use tracing::Instrument as _;
 
 /// How the receiver scrapes, whatever the job.
@@ -28,6 +29,20 @@ struct Pool {
     runtime: Arc<JobRuntime>,
     targets: Arc<TargetSet>,
     loops: HashMap<u64, watch::Sender<Orders>>,
+}
+
+/// One moment on both clocks, for all targets that are started at a time: those of one phase are due at the same moment then.
+#[derive(Clone, Copy)]
+struct Now {
+    unix_nanos: u64,
+    instant: Instant,
+}
+
+impl Now {
+    fn read() -> Self {
+        let unix = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        Self { unix_nanos: u64::try_from(unix.as_nanos()).unwrap_or(u64::MAX), instant: Instant::now() }
+    }
 }
 
 /// All jobs of a receiver.
@@ -64,14 +79,15 @@ impl Pools {
             }
             stays
         });
+        let now = Now::read();
         for job in snapshot.iter() {
-            self.apply_job(job);
+            self.apply_job(job, now);
         }
         let targets: usize = self.pools.values().map(|pool| pool.loops.len()).sum();
         self.shared.metrics.targets.set(targets as f64);
     }
 
-    fn apply_job(&mut self, new: &JobTargets) {
+    fn apply_job(&mut self, new: &JobTargets, now: Now) {
         let name = &new.job.job_name;
         let old = self.pools.get(name);
         let unchanged_job = old.is_some_and(|pool| {
@@ -103,7 +119,7 @@ impl Pools {
                     sender.send_replace(orders);
                     sender
                 }
-                None => self.start(target, orders),
+                None => self.start(target, orders, now),
             };
             kept.insert(target.hash, sender);
         }
@@ -122,13 +138,12 @@ impl Pools {
         }
     }
 
-    fn start(&mut self, target: &Target, orders: Orders) -> watch::Sender<Orders> {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        let now = u64::try_from(now.as_nanos()).unwrap_or(u64::MAX);
-        let delay = target.first_scrape_delay(now, self.settings.seed) + self.settings.initial_offset;
+    fn start(&mut self, target: &Target, orders: Orders, now: Now) -> watch::Sender<Orders> {
+        let delay = target.first_scrape_delay(now.unix_nanos, self.settings.seed) + self.settings.initial_offset;
         let (sender, receiver) = watch::channel(orders);
         let target_loop = TargetLoop::new(receiver, self.stop.clone());
-        self.tasks.spawn(target_loop.run(delay, self.settings.scrape_on_shutdown).in_current_span());
+        let first = now.instant + delay;
+        self.tasks.spawn(target_loop.run(first, self.settings.scrape_on_shutdown).in_current_span());
         sender
     }
 

@@ -69,9 +69,8 @@ impl TargetLoop {
         }
     }
 
-    /// Scrapes, the first time after `delay`, until the target is gone or the receiver stops.
-    pub(super) async fn run(mut self, delay: Duration, scrape_on_shutdown: bool) {
-        let mut next = Instant::now() + delay;
+    /// Scrapes, the first time at `next`, until the target is gone or the receiver stops.
+    pub(super) async fn run(mut self, mut next: Instant, scrape_on_shutdown: bool) {
         loop {
             let wake = tokio::select! {
                 biased;

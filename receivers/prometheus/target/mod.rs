@@ -25,6 +25,13 @@ use std::time::Duration;
 use self::labels::Settings;
 use self::url::{param_of, target_url};
 
+/// Phases are multiples of this, or of the interval's fiftieth if that is less, so that some targets are due at once where there
+/// are hundreds. Most of a scrape's cost is what comes before it: a processor that has to wake up, and code and tables that are
+/// in no cache any more. Eight targets that share this cost half as much as eight that come apart.
+const MAX_PHASE_STEP: Duration = Duration::from_millis(100);
+/// The fewest phases of an interval: a fiftieth of all targets is little enough at once.
+const PHASE_STEPS: u32 = 50;
+
 /// One thing to scrape.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Target {
@@ -74,10 +81,14 @@ impl Target {
         })
     }
 
-    /// How long after `now` (nanoseconds of Unix time) the first scrape is due, with the process' [`offset_seed`].
+    /// How long after `now` (nanoseconds of Unix time) the first scrape is due, with the process' [`offset_seed`]. The phases of
+    /// all targets are spread over the interval as Prometheus spreads them, in steps.
     pub fn first_scrape_delay(&self, now: u64, seed: u64) -> Duration {
-        let interval = u64::try_from(self.interval.as_nanos()).unwrap_or(u64::MAX);
-        Duration::from_nanos(hash::first_scrape_delay(now, interval, self.hash, seed))
+        let nanos = |duration: Duration| u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
+        let interval = nanos(self.interval);
+        let phase = hash::scrape_phase(interval, self.hash, seed);
+        let step = nanos(MAX_PHASE_STEP.min(self.interval / PHASE_STEPS)).max(1);
+        Duration::from_nanos(hash::first_scrape_delay(now, interval, phase - phase % step))
     }
 
     /// Makes a target of labels that relabelling let pass. `discovered` are the labels before it.

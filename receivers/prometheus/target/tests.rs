@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use super::labels::{Defaults, discovered, finish};
 use super::url::{param_of, target_url};
-use super::{Keep, TargetSet, offset_seed, resource_attributes};
+use super::{Keep, Target, TargetSet, offset_seed, resource_attributes};
 use crate::prometheus::config::ScrapeJob;
 use crate::prometheus::config::vectors::{job, member, report, rows};
 use crate::prometheus::discovery::TargetGroup;
@@ -190,6 +190,33 @@ fn the_seed_differs_with_the_external_labels_only() {
     let labels = |replica: &str| [("replica", replica)].into_iter().collect::<Labels>();
     assert_eq!(offset_seed(&labels("a")), offset_seed(&labels("a")));
     assert_ne!(offset_seed(&labels("a")), offset_seed(&labels("b")));
+}
+
+#[test]
+fn targets_are_spread_over_the_interval_in_steps_and_keep_their_phase() {
+    let names: Vec<String> = (0..2000).map(|i| format!("h{i}:1")).collect();
+    let group = addresses(&names.iter().map(String::as_str).collect::<Vec<_>>());
+    // The interval in milliseconds, and what its phases are multiples of in microseconds.
+    for (interval, step) in [(60_000, 100_000), (5000, 100_000), (1000, 20_000), (10, 200)] {
+        let job = job(&format!("{{job_name: j, scrape_interval: {interval}ms, scrape_timeout: 5ms}}"));
+        let set = build(&job, std::slice::from_ref(&group));
+        let (interval, step) = (interval * 1_000_000, step * 1000);
+        let phase = |target: &Target, now: u64| {
+            let delay = u64::try_from(target.first_scrape_delay(now, 7).as_nanos()).unwrap();
+            assert!(delay <= interval, "{now} {delay}");
+            (now + delay) % interval
+        };
+        let mut at_once: BTreeMap<u64, usize> = BTreeMap::new();
+        for target in set.targets() {
+            let at = phase(target, 1_700_000_000_123_456_789);
+            assert_eq!(at % step, 0, "{}", target.url);
+            assert_eq!(at, phase(target, 1_700_000_777_000_000_001), "{}", target.url);
+            *at_once.entry(at).or_default() += 1;
+        }
+        let expected = set.targets().len() as f64 / (interval / step) as f64;
+        let most = at_once.values().max().copied().unwrap() as f64;
+        assert!(most < expected + 6.0 * expected.sqrt() + 6.0, "{most} at once, of an expected {expected}");
+    }
 }
 
 fn pairs() -> impl Strategy<Value = BTreeMap<String, String>> {

@@ -44,7 +44,7 @@ pub(super) fn damage(directory: &Path, random: &mut Random) -> Damage {
                 cursors.filter(|path| path.file_name().unwrap().to_string_lossy().starts_with("cursor-")).min();
             let cursor = cursor.unwrap();
             let mut bytes = std::fs::read(&cursor).unwrap();
-            let at = random.pick(&[0, 4096]) + random.below(48) as usize;
+            let at = random.pick(&[0, 4096, 8192]) + random.below(48) as usize;
             bytes[at] ^= 1 << random.below(8);
             std::fs::write(&cursor, bytes).unwrap();
             Damage::Cursor
