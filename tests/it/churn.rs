@@ -30,9 +30,9 @@ fn memory_is_flat_over_a_day_of_new_series_every_minute() {
     // A generation is 80 kB or more in every cache: one that is kept would add 100 MB over the day.
     assert!(late_bytes < early_bytes * 3 / 2 + (4 << 20), "{early_bytes} bytes became {late_bytes}");
     for ((name, early), (_, late)) in early.iter().zip(&late) {
-        // Two generations are held at once, some more while the machine is busy and batches wait; the caches keep
+        // Two generations are held at once, and one more for each 40 ms that a busy machine lets batches wait; the caches keep
         // as many places as were ever needed at once. All generations together would be 288,000.
-        assert!(*late <= early.max(12.0 * SERIES as f64), "{name}: {early} became {late}");
+        assert!(*late <= early.max(50.0 * SERIES as f64), "{name}: {early} became {late}");
     }
     let missed = oxidot.own("oxidot_receiver_failed_scrapes", &[]);
     assert!(missed < GENERATIONS as f64 / 10.0, "{missed} scrapes have failed");
