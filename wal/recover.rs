@@ -225,9 +225,8 @@ fn open_cursor(
 fn segments(directory: &Path) -> Result<(VecDeque<Segment>, Position, Torn), OpenError> {
     let failed = |source| OpenError::Io { directory: directory.to_owned(), source };
     let mut numbers = segment::list(directory).map_err(failed)?;
-    remove_unborn(directory, &mut numbers).map_err(failed)?;
+    let mut torn = remove_unborn(directory, &mut numbers).map_err(failed)?;
     let mut found: VecDeque<Segment> = VecDeque::new();
-    let mut torn = Torn::default();
     let mut end = Position { segment: numbers.first().copied().unwrap_or(0), offset: START, record: 0, samples: 0 };
     for (at, number) in numbers.iter().copied().enumerate() {
         let path = segment::path(directory, number);
@@ -267,8 +266,10 @@ fn segments(directory: &Path) -> Result<(VecDeque<Segment>, Position, Torn), Ope
         if let Some(scan) = scanned {
             let (record, samples) = scan.next.unwrap_or(begins);
             if scan.end < segment.len && last {
-                torn = Torn { bytes: segment.len - scan.end, next: scan.told.unwrap_or_default() };
-                cut(&path, scan.end, segment.len, torn.next.1.saturating_sub(samples));
+                torn.bytes += segment.len - scan.end;
+                let told = scan.told.unwrap_or_default();
+                torn.next = torn.next.max(told);
+                cut(&path, scan.end, segment.len, told.1.saturating_sub(samples));
                 segment.len = scan.end;
             }
             segment.oldest_ms = scan.oldest_ms;
@@ -279,19 +280,28 @@ fn segments(directory: &Path) -> Result<(VecDeque<Segment>, Position, Torn), Ope
     Ok((found, end, torn))
 }
 
-/// Deletes segments at the end of which not even the header is whole: the machine died when they were begun.
-fn remove_unborn(directory: &Path, numbers: &mut Vec<u64>) -> io::Result<()> {
+/// Deletes segments at the end in which neither the header is whole nor any record: the machine died when they were begun, or
+/// the disk has gone bad, which may have cost something.
+fn remove_unborn(directory: &Path, numbers: &mut Vec<u64>) -> io::Result<Torn> {
+    let mut torn = Torn::default();
     while let Some(number) = numbers.last().copied() {
         let path = segment::path(directory, number);
         let mut file = File::open(&path)?;
-        if segment::header(&mut file)?.is_some() || scan(&path, number, file.metadata()?.len())?.next.is_some() {
+        let len = file.metadata()?.len();
+        if segment::header(&mut file)?.is_some() {
             break;
         }
+        let scan = scan(&path, number, len)?;
+        if scan.next.is_some() {
+            break;
+        }
+        torn.bytes += len.saturating_sub(START);
+        torn.next = torn.next.max(scan.told.unwrap_or_default());
         tracing::warn!(segment = %path.display(), "The last segment of the log holds nothing whole; it is deleted.");
         disk::remove(&path)?;
         numbers.pop();
     }
-    Ok(())
+    Ok(torn)
 }
 
 /// Number of the record, and of samples before it, that is to follow a segment's last one.

@@ -200,6 +200,29 @@ fn what_a_torn_tail_held_is_counted_where_its_header_is_whole() {
     }
 }
 
+/// So is what the last segment held of which neither the header nor any record is whole.
+#[test]
+fn what_a_last_segment_held_is_counted_although_nothing_of_it_is_whole() {
+    let directory = scratch();
+    let log = Log::open(options(directory.path())).unwrap();
+    append(&log, &[1; 1000]);
+    append(&log, &[2; 20]);
+    drop(log);
+    let path = segment_files(directory.path()).remove(1);
+    let mut bytes = std::fs::read(&path).unwrap();
+    let len = bytes.len();
+    bytes[9] ^= 1;
+    bytes[len - 1] ^= 1;
+    std::fs::write(&path, bytes).unwrap();
+    let log = Log::open(options(directory.path())).unwrap();
+    assert_eq!((log.losses(0).torn_records, log.losses(0).torn_samples), (1, 20));
+    assert_eq!(log.torn_bytes(), 20 + 56);
+    assert_eq!(payloads(&mut log.reader(0)), [[1; 1000]]);
+    append(&log, &[3; 30]);
+    assert_eq!(payloads(&mut log.reader(0)).len(), 1 + 1);
+    assert_eq!(log.losses(0).corrupt_records, 0);
+}
+
 /// What waits for a destination that is gone is told, unless a new one gets it; also of names that are too long for a file.
 #[test]
 fn destinations_that_are_gone_are_told_with_what_waits_for_them() {
