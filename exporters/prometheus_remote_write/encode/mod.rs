@@ -240,14 +240,9 @@ impl Encoder {
             if point.time != time.nanos {
                 time = Timestamp::new(point.time);
             }
-            let value = match &point.value {
-                Value::Float(value) => *value,
-                Value::Int(value) => *value as f64,
-                Value::NoRecordedValue(_) if entry.form() == Form::Steps || whole::is_flat(series) => STALE,
-                _ => {
-                    self.whole(group, point, series, &time, acks, &of_point(index, &mut exemplars));
-                    continue;
-                }
+            let Some(value) = flat_value(&point.value, entry.form(), series) else {
+                self.whole(group, point, series, &time, acks, &of_point(index, &mut exemplars));
+                continue;
             };
             let due = exemplars.peek().is_some_and(|e| e.point as usize <= index);
             if due || entry.form() == Form::Apart || entry.len() + origin.len() >= self.guard.wide {
@@ -348,6 +343,17 @@ impl Encoder {
                 acks.resolve(pipeline::AckOutcome::Rejected);
             }
         }
+    }
+}
+
+/// The value of a point that is one sample.
+#[inline]
+fn flat_value(value: &Value, form: Form, series: &pipeline::Series) -> Option<f64> {
+    match value {
+        Value::Float(value) => Some(*value),
+        Value::Int(value) => Some(*value as f64),
+        Value::NoRecordedValue(_) if form == Form::Steps || whole::is_flat(series) => Some(STALE),
+        _ => None,
     }
 }
 

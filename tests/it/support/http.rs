@@ -134,7 +134,7 @@ pub(crate) struct Server {
 impl Server {
     /// Serves on a free port, which nobody else gets after it either: a test may stop the server and say that nobody is there.
     pub(crate) fn start(handle: impl Fn(Request) -> Reply + Send + Sync + 'static) -> Self {
-        Self::on(TcpListener::bind((Ipv4Addr::LOCALHOST, super::free_port())).unwrap(), handle)
+        Self::on(super::free_listener(), handle)
     }
 
     /// Serves on this port again, after an earlier server was dropped.

@@ -41,12 +41,17 @@ pub(crate) fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {
 /// Ports for programs that have to be told one. They are below those that the system gives to outgoing connections, so
 /// that none is taken between this look and the program's start, and no two tests get the same.
 pub(crate) fn free_port() -> u16 {
+    free_listener().local_addr().unwrap().port()
+}
+
+/// Listens at such a port.
+pub(crate) fn free_listener() -> TcpListener {
     static NEXT: AtomicU16 = AtomicU16::new(0);
     let first = (std::process::id() % 100) as u16 * 100;
     for _ in 0..10_000 {
         let port = 20_000 + (first + NEXT.fetch_add(1, Ordering::Relaxed)) % 10_000;
-        if TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok() {
-            return port;
+        if let Ok(listener) = TcpListener::bind((Ipv4Addr::LOCALHOST, port)) {
+            return listener;
         }
     }
     panic!("no port is free");
