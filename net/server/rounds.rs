@@ -66,7 +66,8 @@ impl<F: Future + Unpin> Future for Rounds<F> {
         let Self { future, bell, waker } = self.get_mut();
         bell.task.register(cx.waker());
         for _ in 0..MOST {
-            bell.state.store(POLLED, Ordering::Release);
+            // Not only a store: what those who woke it before have written is to be seen by this poll, also if they found it woken.
+            bell.state.swap(POLLED, Ordering::AcqRel);
             if let Poll::Ready(output) = Pin::new(&mut *future).poll(&mut Context::from_waker(waker)) {
                 return Poll::Ready(output);
             }
