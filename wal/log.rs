@@ -46,6 +46,8 @@ pub(crate) struct Inner {
     pub(crate) options: Options,
     writer: Mutex<Writer>,
     pub(crate) index: Mutex<Index>,
+    /// Held by a sync, as a cursor's file has room for one at a time.
+    syncing: Mutex<()>,
     pub(crate) end: watch::Sender<Position>,
     torn_bytes: u64,
     abandoned: Vec<Abandoned>,
@@ -87,7 +89,8 @@ impl Log {
         let Recovered { lock, index, torn_bytes, abandoned } = recover::recover(&options)?;
         let end = watch::Sender::new(index.end);
         let writer = Mutex::new(Writer::default());
-        Ok(Self(Arc::new(Inner { options, writer, index: Mutex::new(index), end, torn_bytes, abandoned, _lock: lock })))
+        let (index, syncing) = (Mutex::new(index), Mutex::default());
+        Ok(Self(Arc::new(Inner { options, writer, index, syncing, end, torn_bytes, abandoned, _lock: lock })))
     }
 
     pub(crate) fn inner(&self) -> &Arc<Inner> {

@@ -19,6 +19,7 @@ impl Log {
     /// dies.
     pub fn sync(&self) -> io::Result<()> {
         let inner = &self.0;
+        let _alone = inner.syncing.lock();
         let (files, directory_changed) = {
             let mut writer = inner.writer.lock();
             (std::mem::take(&mut writer.unsynced), std::mem::take(&mut writer.directory_changed))
